@@ -1,0 +1,318 @@
+"""The `deblur` command. It parses and prints; the work is done elsewhere, imported only when asked for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from deblur_core import __version__
+from deblur_core.errors import DeblurError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 fine, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        chosen = _parser().parse_args(arguments)
+        chosen.run(chosen)
+        return 0
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except DeblurError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("Interrupted: what was finished is kept, and the same command goes on from there.", 130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("DEBLUR_DEBUG"):
+            raise
+        return _fail(f"{_cause(error)}. With DEBLUR_DEBUG=1 the command shows where.", 1)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"Unexpected {type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"deblur: {sentence}", file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="deblur", description="An executable companion to four image-deblurring papers.")
+    parser.add_argument("--version", action="version", version=f"deblur {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    figures = commands.add_parser(
+        "figures", help="run the studies and write every table, figure and notebook page"
+    )
+    figures.set_defaults(run=_figures)
+    figures.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
+    figures.add_argument(
+        "--only", action="append", default=[], metavar="STUDY", help="this study alone; repeatable"
+    )
+    figures.add_argument("--workers", type=int, help="jobs at a time (default: one per core, 8 on a GPU)")
+    figures.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://host:8786"
+    )
+    figures.add_argument("-o", "--output", type=Path, help="folder of the report (default: reports/ for "
+                         "a whole laptop run, else a folder in DEBLUR_HOME)")  # fmt: skip
+    _add_device(figures)
+
+    claims = commands.add_parser(
+        "claims", help="what the papers state, what was measured here, and the verdicts"
+    )
+    claims.set_defaults(run=_claims)
+    claims.add_argument("--json", action="store_true")
+
+    photo = commands.add_parser("photo", help="deblur a picture of your own with SelfDeblur")
+    photo.set_defaults(run=_photo)
+    photo.add_argument("image", type=Path)
+    wanted = "odd, at least the extent of the blur in pixels; if unknown, rather large"
+    photo.add_argument("--kernel-size", type=int, required=True, metavar="K", help=wanted)
+    photo.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR")
+    photo.add_argument("--recipe", default="quick", help="quick (default), released or paper")
+    photo.add_argument("--iterations", type=int, help="default: the recipe's")
+    photo.add_argument("--seed", type=int, default=0)
+    _add_device(photo)
+
+    data = commands.add_parser("data", help="the datasets: list, fetch, verify")
+    data.set_defaults(run=_data)
+    data.add_argument("action", choices=("list", "fetch", "verify"))
+    data.add_argument("dataset", nargs="?", help="all of them where left out")
+    data.add_argument("--json", action="store_true")
+
+    train = commands.add_parser("train", help="train a model again")
+    train.set_defaults(run=_train)
+    train.add_argument("model")
+
+    models = commands.add_parser("models", help="parameters and multiply-adds of every network")
+    models.set_defaults(run=_models)
+    models.add_argument(
+        "--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"), help="of the picture"
+    )
+    models.add_argument("--json", action="store_true")
+
+    bench = commands.add_parser("bench", help="speed, beside what one would otherwise call")
+    bench.set_defaults(run=_bench)
+    bench.add_argument("--json", action="store_true")
+    _add_device(bench)
+
+    results = commands.add_parser("results", help="finished jobs: list, pack, unpack, clean, record")
+    results.set_defaults(run=_results)
+    actions = results.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="how much of each study is done").add_argument(
+        "--json", action="store_true"
+    )
+    pack = actions.add_parser("pack", help="write finished jobs to one file")
+    pack.add_argument("file", type=Path)
+    pack.add_argument("--only", metavar="STUDY", help="the jobs of one study, at every profile")
+    actions.add_parser("unpack", help="add the jobs of such a file").add_argument("file", type=Path)
+    clean = actions.add_parser("clean", help="delete jobs, checkpoints or damaged entries")
+    clean.add_argument("part", nargs="+", choices=("store", "checkpoints", "damaged"))
+    clean.add_argument("--older-than", type=float, default=0.0, metavar="DAYS")
+    record = actions.add_parser("record", help="write a study's numbers to reports/recorded/")
+    record.add_argument("study")
+    record.add_argument("profile")
+
+    doctor = commands.add_parser("doctor", help="what this machine can do")
+    doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--json", action="store_true")
+    return parser
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+
+
+def _figures(arguments: argparse.Namespace) -> None:
+    from deblur_core.report.figures import regenerate
+
+    regenerate(
+        arguments.profile,
+        only=arguments.only,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+        device=_device(arguments.device),
+        output=arguments.output,
+    )
+
+
+def _claims(arguments: argparse.Namespace) -> None:
+    from deblur_core import studies
+    from deblur_core.report import board
+
+    every = studies.discover().values()
+    rows = board.board(every, board.gather(every, studies.default_store()))
+    if arguments.json:
+        _print_json([row.to_json() for row in rows])
+        return
+    for row in rows:
+        print(f"{row.claim.id:6} {row.verdict:13} {row.profile:10} {row.claim.statement}")
+        if row.evidence:
+            print(" " * 32 + "; ".join(filter(None, (row.ours, row.interval))))
+    print(board.summary(row.verdict for row in rows))
+
+
+def _photo(arguments: argparse.Namespace) -> None:
+    from deblur_core.photo import deblur_photo
+
+    written = deblur_photo(
+        arguments.image,
+        arguments.kernel_size,
+        arguments.output,
+        recipe=arguments.recipe,
+        iterations=arguments.iterations,
+        seed=arguments.seed,
+        device=_device(arguments.device),
+    )
+    print("Wrote", *written)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from deblur_core import data
+
+    datasets = [arguments.dataset] if arguments.dataset else list(data.DATASETS)
+    if arguments.action == "list":
+        rows = [row for row in data.describe() if row["dataset"] in datasets]
+        _print_rows(rows, arguments.json)
+    elif arguments.action == "fetch":
+        for dataset in datasets:
+            data.fetch_dataset(dataset, progress=sys.stderr.isatty())
+    else:
+        found = {dataset: data.verify(dataset) for dataset in datasets}
+        states = ("good", "damaged", "missing")
+        rows = [{"dataset": name} | {state: list(files.values()).count(state) for state in states}
+                for name, files in found.items()]  # fmt: skip
+        _print_rows(rows, arguments.json)
+        if damaged := [
+            path for files in found.values() for path, state in files.items() if state == "damaged"
+        ]:
+            raise DeblurError(
+                f"{len(damaged)} files are damaged, the first is {damaged[0]}: delete and fetch them again."
+            )
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    raise UsageError(f"'{arguments.model}' cannot be trained; models that can be: none yet.")
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from deblur_core.models.counting import count_macs, count_parameters
+
+    if min(arguments.size) < 1:
+        raise UsageError(f"A picture of {arguments.size[0]} x {arguments.size[1]} pixels does not exist.")
+    rows = [
+        {"model": name, "parameters": count_parameters(network), "macs": count_macs(network, *inputs)}
+        for module in _modules_with("models", "variants")
+        for name, network, inputs in module.variants(*arguments.size)
+    ]
+    _print_rows(rows, arguments.json)
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    device = _device(arguments.device)
+    rows = [row for package in ("blur", "solvers") for module in _modules_with(package, "rows")
+            for row in module.rows(device)]  # fmt: skip
+    _print_rows(rows, arguments.json)
+
+
+def _results(arguments: argparse.Namespace) -> None:
+    from deblur_core import studies
+
+    store = studies.default_store()
+    if arguments.action == "list":
+        kept = set(store.keys())
+        rows = [
+            {"study": study.name, "profile": profile, "jobs": len(wanted),
+             "in the store": sum(job.key in kept for job in wanted),
+             "recorded": len(studies.collect(study, profile))}
+            for study in studies.discover().values() for profile in study.profiles
+            for wanted in [studies.jobs(study, profile)]
+        ]  # fmt: skip
+        _print_rows(rows, arguments.json)
+    elif arguments.action == "pack":
+        keys = None
+        if arguments.only:
+            study = studies.get(arguments.only)
+            wanted = {job.key for profile in study.profiles for job in studies.jobs(study, profile)}
+            keys = wanted & set(store.keys())
+        print(f"{store.pack(arguments.file, keys)} jobs packed.")
+    elif arguments.action == "unpack":
+        print(f"{store.unpack(arguments.file)} jobs were new.")
+    elif arguments.action == "clean":
+        print(f"{store.clean(*arguments.part, older_than=arguments.older_than)} entries deleted.")
+    else:
+        study = studies.get(arguments.study)
+        found = studies.collect(study, arguments.profile, store)
+        if not found:
+            raise DeblurError(
+                f"Nothing to record: run deblur figures --profile {arguments.profile} --only {study.name}."
+            )
+        print(f"{len(found)} jobs in {studies.record(study, arguments.profile, found)}")
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from deblur_core.doctor import examine
+
+    facts = examine()
+    if arguments.json:
+        _print_json(facts)
+    else:
+        for name, fact in facts.items():
+            print(f"{name:16} {fact}")
+
+
+def _modules_with(package: str, attribute: str) -> list[Any]:
+    """The modules of deblur_core.<package> that offer `attribute`."""
+    import pkgutil
+
+    parent = import_module(f"deblur_core.{package}")
+    modules = [
+        import_module(f"{parent.__name__}.{found.name}") for found in pkgutil.iter_modules(parent.__path__)
+    ]
+    return [module for module in modules if hasattr(module, attribute)]
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and not name.startswith("cuda"):
+        raise UsageError(f"There is no device '{name}': choose cpu or cuda.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DeblurError("PyTorch sees no CUDA device here: leave --device out to run on the CPU.")
+    return name
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_rows(rows: list[dict], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        from deblur_core.studies import Table
+
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        print(Table("", columns, [[row.get(name) for name in columns] for row in rows]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

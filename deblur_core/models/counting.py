@@ -1,0 +1,43 @@
+"""Parameters and multiply-accumulates of a network, counted by PyTorch without computing anything."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Trainable and frozen parameters; a tensor that several layers share counts once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: nn.Module, *inputs: Any) -> int:
+    """Multiply-accumulates of one forward pass module(*inputs).
+
+    Convolutions of every kind, linear layers, matrix products and attention are counted; biases,
+    normalisation, activations, resampling and FFTs are not. One MAC is two of FlopCounterMode's FLOPs. The
+    forward pass runs on the meta device, which follows shapes alone: a 720p picture costs neither time nor
+    memory, and the module's own tensors stay as they are.
+
+    inputs: what forward takes, tensors on any device (torch.empty(..., device="meta") will do).
+    """
+    named = (*module.named_parameters(), *module.named_buffers())
+    tensors = {name: tensor.to("meta") for name, tensor in named}
+    inputs = tuple(value.to("meta") if isinstance(value, torch.Tensor) else value for value in inputs)
+    counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+    with torch.no_grad(), torch.device("meta"), counter:
+        functional_call(module, tensors, inputs)
+    return counter.get_total_flops() // 2
+
+
+def _matrix_vector(matrix: torch.Size, vector: torch.Size, **_: Any) -> int:
+    return 2 * prod(matrix)
+
+
+# FlopCounterMode's own table knows products of matrices but not of a matrix and a vector.
+_VECTOR_PRODUCTS = {torch.ops.aten.mv: _matrix_vector, torch.ops.aten.dot: _matrix_vector}

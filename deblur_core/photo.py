@@ -1,0 +1,77 @@
+"""Deblur one photograph of one's own: luma by SelfDeblur, colour as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from deblur_core import data
+from deblur_core.doctor import total_memory
+from deblur_core.errors import DeblurError, UsageError
+from deblur_core.solvers import selfdeblur
+from deblur_core.studies import Figure, style
+
+
+def deblur_photo(
+    path: Path,
+    kernel_size: int,
+    output: Path,
+    *,
+    recipe: str = "quick",
+    iterations: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> list[Path]:
+    """Write <stem>_deblurred.png, _kernel.png and _before_after.png to `output`; returns their paths.
+
+    Only luma is deblurred and the blurry picture's chroma is used again, as by Ren et al. (CVPR 2020).
+    An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError.
+    """
+    blurry = data.read_image(path)
+    luma, chroma = data.to_luma_chroma(blurry) if blurry.shape[1] == 3 else (blurry, None)
+    chosen = selfdeblur.recipe(recipe)
+    if iterations is not None:
+        if iterations < 1:
+            raise UsageError(f"At least one iteration is needed, not {iterations}.")
+        chosen = replace(chosen, iterations=iterations)
+    selfdeblur.check_input(luma, kernel_size)
+    _announce(luma, kernel_size, chosen, device)
+    with tqdm(total=chosen.iterations, unit="iteration") as bar:
+
+        def progress(step: int, total: int, **info: Any) -> None:
+            bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
+            bar.update(step - bar.n)
+
+        found = selfdeblur.deblur(luma, kernel_size, chosen, seed=seed, device=device, progress=progress)
+    sharp = found.x if chroma is None else data.from_luma_chroma(found.x, chroma)
+    return _write(Path(output), path.stem, blurry, sharp.clamp(0, 1), found.k)
+
+
+def _announce(luma: torch.Tensor, kernel_size: int, recipe: selfdeblur.Recipe, device: str) -> None:
+    height, width = luma.shape[-2:]
+    seconds, memory = selfdeblur.estimate_cost(recipe, (height, width), kernel_size, device)
+    there = total_memory(device)
+    cost = f"about {seconds / 60:.1f} minutes and {memory / 2**30:.1f} GiB"
+    print(f"{width} x {height} pixels on {device}: {cost}.", flush=True)
+    if there is not None and memory > there:
+        raise DeblurError(
+            f"This picture needs {cost}, which is not there: make it smaller, or cut out a part."
+        )
+
+
+def _write(folder: Path, stem: str, blurry: torch.Tensor, sharp: torch.Tensor, k: torch.Tensor) -> list[Path]:
+    names = ("deblurred", "kernel", "before_after")
+    deblurred, kernel, before_after = paths = [folder / f"{stem}_{name}.png" for name in names]
+    data.write_image(deblurred, sharp)
+    data.write_image(kernel, (k / k.max())[None])
+    height, width = blurry.shape[-2:]
+    figure, axes = style.subplots(1, 3, width=4.5, height=4.5 * height / width + 0.3)
+    for axis, image, title in zip(axes[0], (blurry, sharp), ("blurry", "deblurred"), strict=False):
+        style.show_image(axis, image[0].permute(1, 2, 0).squeeze(-1), title)
+    style.show_image(axes[0, 2], k[0], "blur kernel", maximum=None)
+    Figure(before_after.stem, figure, "").save(before_after)
+    return paths

@@ -1,0 +1,168 @@
+"""The claims board: for every claim of the four papers the best evidence at hand, and its verdict."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from deblur_core.runs import Result, Store
+from deblur_core.studies import PROFILES, Study, Table, collect, jobs
+from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
+
+Found = Mapping[tuple[str, str], list[Result]]
+"""Results by (name of the study, profile); missing or empty where nothing has run."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the board. Without evidence, `reason` says why."""
+
+    claim: Claim
+    evidence: Evidence | None = None
+    profile: str = ""
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return verdict(self.evidence)
+
+    @property
+    def ours(self) -> str:
+        return self.evidence.ours if self.evidence else self.reason
+
+    @property
+    def interval(self) -> str:
+        return intervals(self.evidence) if self.evidence else ""
+
+    def to_json(self) -> dict:
+        comparisons = self.evidence.comparisons if self.evidence else ()
+        return {
+            "id": self.claim.id,
+            "paper": self.claim.paper,
+            "where": self.claim.where,
+            "kind": self.claim.kind,
+            "statement": self.claim.statement,
+            "paper_values": self.claim.paper_values,
+            "ours": self.ours,
+            "profile": self.profile or None,
+            "verdict": self.verdict,
+            "interval": [
+                {
+                    "name": c.name,
+                    "effect": _finite(c.effect),
+                    "low": _finite(c.low),
+                    "high": _finite(c.high),
+                    "n": c.n,
+                    "unit": c.unit,
+                }
+                for c in comparisons
+            ],
+        }
+
+
+def gather(studies: Iterable[Study], store: Store | None, only: str | None = None) -> Found:
+    """What has been run. With `only`, the store speaks for that profile and recorded results for the others.
+
+    A report made so depends on nothing else that lies in the store. A run counts once half of its jobs
+    are there: what little of it another run happened to share would decide nothing.
+    """
+    found = {}
+    for study in studies:
+        for profile in study.profiles:
+            results = collect(study, profile, store if only in (None, profile) else None)
+            enough = 2 * len(results) >= len(jobs(study, profile))
+            found[study.name, profile] = results if enough else []
+    return found
+
+
+def board(studies: Iterable[Study], found: Found) -> list[Row]:
+    """A row for every claim. Of several profiles the largest that has results counts, never a mixture."""
+    rows = {claim.id: Row(claim, reason=claim.not_run) for claim in CLAIMS}
+    studies = list(studies)
+    for study in studies:
+        for claim_id in study.claims:
+            rows[claim_id] = Row(
+                rows[claim_id].claim, reason=f"not run yet: deblur figures --only {study.name}"
+            )
+    for profile in PROFILES:
+        judged: dict[str, str] = {}
+        for study in studies:
+            for claim_id, evidence in evidence_of(study, found.get((study.name, profile), [])).items():
+                if claim_id in judged:
+                    raise ValueError(
+                        f"{claim_id} is judged by two studies, {judged[claim_id]} and {study.name}."
+                    )
+                judged[claim_id] = study.name
+                rows[claim_id] = Row(rows[claim_id].claim, evidence, profile)
+    return list(rows.values())
+
+
+def evidence_of(study: Study, results: list[Result]) -> dict[str, Evidence]:
+    """The study's evidence, checked against the catalogue: known claims, each answered in its own kind."""
+    evidence = study.evidence(results) if results else {}
+    kinds = {claim.id: claim.kind for claim in CLAIMS}
+    for claim_id, found in evidence.items():
+        kind = "measured" if found.holds is None else "exact"
+        if kinds.get(claim_id) != kind:
+            raise ValueError(
+                f"Study {study.name} gives {kind} evidence for {claim_id}, "
+                f"which is {kinds.get(claim_id, 'not in the catalogue')}."
+            )
+    return evidence
+
+
+def intervals(evidence: Evidence) -> str:
+    return "; ".join(map(describe, evidence.comparisons))
+
+
+def describe(comparison: Comparison) -> str:
+    """For example: PSNR +2.31 dB [1.20, 3.42], n = 32."""
+    effect, low, high = (_digits(value) for value in (comparison.effect, comparison.low, comparison.high))
+    sign = "+" if comparison.effect > 0 else ""
+    unit = f" {comparison.unit}" if comparison.unit else ""
+    return f"{comparison.name} {sign}{effect}{unit} [{low}, {high}], n = {comparison.n}"
+
+
+def summary(verdicts: Iterable[str]) -> str:
+    """For example: 35 claims: 2 reproduced, 33 not run."""
+    counts = Counter(verdicts)
+    parts = (f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+    return f"{counts.total()} claims: {', '.join(parts)}"
+
+
+def tables(rows: Iterable[Row]) -> list[Table]:
+    """One table a paper."""
+    rows = list(rows)
+    columns = ("id", "where", "statement", "paper's values", "ours", "profile", "95 % interval", "verdict")
+    return [
+        Table(
+            title,
+            columns,
+            [
+                (
+                    row.claim.id,
+                    row.claim.where,
+                    row.claim.statement,
+                    row.claim.paper_values,
+                    row.ours,
+                    row.profile or None,
+                    row.interval or None,
+                    row.verdict,
+                )
+                for row in rows
+                if row.claim.paper == paper
+            ],
+        )
+        for paper, title in PAPERS.items()
+    ]
+
+
+def _digits(value: float) -> str:
+    """Two digits after the point, three significant ones where that says more."""
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 or not math.isfinite(value) else f"{value:.3g}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,134 @@
+"""The report: what every study found, as README.md for a code host and index.html for a browser.
+
+<output>/README.md, index.html, claims.json     figures/<study>/<figure>.png     notebooks/<notebook>.html
+
+Everything here is drawn from stored results. The same results give the same bytes: a diff shows what moved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from deblur_core.data import write_atomically
+from deblur_core.errors import DeblurError
+from deblur_core.report import board
+from deblur_core.report.page import page
+from deblur_core.runs import Result, Store
+from deblur_core.studies import PROFILES, REPOSITORY, Study, Table, jobs
+from deblur_core.studies.claims import PAPERS, VERDICTS, verdict
+
+INTRODUCTION = """# Report
+
+What four deblurring papers state, what this code measured, and whether it holds. `deblur figures` writes this
+page from stored results, nothing by hand. `laptop` is a reduced run on built-in pictures that every machine
+repeats; `overnight` and `paper` are recorded runs on the papers' own benchmarks. A verdict is *reproduced*
+when every 95 % interval is clear of zero on the paper's side, *contradicted* when one is clear on the other
+side and *inconclusive* otherwise; *exact* claims are counts and identities that hold.
+"""
+
+
+def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) -> list[board.Row]:
+    """Write the report on the store's results at `profile` and the recorded ones; returns its board."""
+    found = board.gather(studies, store, only=profile)
+    rows = board.board(studies, found)
+    parts = [
+        INTRODUCTION,
+        "## Claims\n",
+        f"{board.summary(row.verdict for row in rows)}.\n",
+        *map(Table.to_markdown, board.tables(rows)),
+    ]
+    for study in studies:
+        parts += [f"## {study.title}\n", f"{PAPERS[study.paper]}. {_notebook_links(study, output)}\n"]
+        not_run = f"Not run yet: `deblur figures --only {study.name}` does.\n"
+        parts += _sections(study, found, output) or [not_run]
+    text = "\n".join(parts)
+    claims = json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(output / "README.md", text.encode())
+    write_atomically(output / "index.html", _html(text).encode())
+    write_atomically(output / "claims.json", f"{claims}\n".encode())
+    check_links(output)
+    return rows
+
+
+def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
+    """The largest run first, for it decides the claims."""
+    figures = output / "figures" / study.name
+    shutil.rmtree(figures, ignore_errors=True)
+    parts = []
+    for profile in reversed(PROFILES):
+        results = found.get((study.name, profile), [])
+        if not results:
+            continue
+        parts += [f"### {study.title}: {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
+        parts += [table.to_markdown() for table in study.tables(results)]
+        if evidence := board.evidence_of(study, results):
+            parts.append(_evidence_table(evidence, profile).to_markdown())
+        for figure in study.figures(results):
+            figures.mkdir(parents=True, exist_ok=True)
+            path = figures / f"{figure.name}.{profile}.png"
+            figure.save(path)
+            parts.append(f"![{figure.name}]({path.relative_to(output).as_posix()})\n\n*{figure.caption}*\n")
+    return parts
+
+
+def conditions(results: Sequence[Result], wanted: int) -> str:
+    """Under what conditions results were made: data, seeds, hardware, and how much of the run is there."""
+    settings = [result.job.settings for result in results]
+    complete = len(results) == wanted
+    parts = [f"{wanted} jobs" if complete else f"unfinished: {len(results)} of {wanted} jobs"]
+    for dataset in sorted({s["dataset"] for s in settings if "dataset" in s}):
+        pairs = {s.get("pair") for s in settings if s.get("dataset") == dataset}
+        parts.append(f"{len(pairs)} pairs of {dataset}")
+    if seeds := sorted({s["seed"] for s in settings if "seed" in s}):
+        parts.append(f"seeds {', '.join(map(str, seeds))}")
+    parts += sorted({_hardware(result.provenance) for result in results})
+    parts.append("PyTorch " + ", ".join(sorted({result.provenance["torch"] for result in results})))
+    return "; ".join(parts) + "."
+
+
+def _hardware(provenance: dict) -> str:
+    return provenance["gpu"] or f"{provenance['cores']} cores of {provenance['cpu']}"
+
+
+def _evidence_table(evidence: dict, profile: str) -> Table:
+    rows = [
+        (claim_id, found.ours or None, board.intervals(found) or None, verdict(found))
+        for claim_id, found in evidence.items()
+    ]
+    return Table(f"Claims at {profile}", ("claim", "ours", "95 % interval", "verdict"), rows)
+
+
+def _notebook_links(study: Study, output: Path) -> str:
+    source = REPOSITORY / "notebooks" / f"{study.notebook}.ipynb"
+    shown = output / "notebooks" / f"{study.notebook}.html"
+    links = {source: source.name, shown: "as a page"}
+    return " · ".join(
+        f"[{name}]({Path(os.path.relpath(path, output)).as_posix()})"
+        for path, name in links.items()
+        if path.exists()
+    )
+
+
+def _html(text: str) -> str:
+    from nbconvert.filters import markdown2html
+
+    body = markdown2html(text)
+    for name in VERDICTS:
+        cell = f'<td class="verdict {name.replace(" ", "-")}">{name}</td>'
+        body = body.replace(f"<td>{name}</td>", cell)
+    return page("Deblurring papers: report", body)
+
+
+def check_links(output: Path) -> None:
+    """Raises DeblurError for a link in README.md or index.html to a file that is not there."""
+    for name, pattern in (("README.md", r"\]\(([^)#]+)\)"), ("index.html", r'(?:href|src)="([^"#]+)"')):
+        for link in re.findall(pattern, (output / name).read_text(encoding="utf-8")):
+            if "://" not in link and not (output / link).exists():
+                raise DeblurError(
+                    f"{output / name} links to {link}, which is not there: deblur figures mends it."
+                )

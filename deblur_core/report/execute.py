@@ -1,0 +1,58 @@
+"""Notebooks to pages: run by papermill at a profile, shown without anything that differs from run to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deblur_core.data import write_atomically
+from deblur_core.errors import DeblurError
+from deblur_core.report.page import page
+
+
+def execute(notebook: Path, profile: str, output: Path) -> None:
+    """Run a notebook with the parameter `profile` and write it as an HTML page with its pictures inside.
+
+    Raises DeblurError that names the notebook and the cell that failed.
+    """
+    try:
+        import papermill
+        from nbclient.exceptions import DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+    except ImportError as error:
+        raise DeblurError(f"Notebooks need {error.name}: pip install 'deblur-core[notebooks]'.") from error
+    try:
+        executed = papermill.execute_notebook(
+            str(notebook), None, {"profile": profile}, kernel_name="python3", language="python",
+            progress_bar=False, cwd=str(notebook.parent),
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        # Counted from 0 with the injected cell in front, which is the cell's number in the notebook itself.
+        raise DeblurError(f"Notebook {notebook.name} failed in cell {error.cell_index}: {reason}") from error
+    except DeadKernelError as error:
+        raise DeblurError(
+            f"Notebook {notebook.name} lost its kernel, most often for want of memory."
+        ) from error
+    write_atomically(output, to_html(executed, notebook.stem).encode())
+
+
+def to_html(notebook, name: str) -> str:
+    """A page that is the same whenever the outputs are: no progress bars, no live widgets, no random ids."""
+    from nbconvert import HTMLExporter
+
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _is_static(output)]
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    body, _ = exporter.from_notebook_node(notebook)
+    prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    back = '<p><a href="../index.html">Report</a></p>\n'
+    return page(name, back + body, exporter.mathjax_url if "$" in prose else "")
+
+
+def _is_static(output) -> bool:
+    is_widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    return not is_widget and output.get("name") != "stderr"

@@ -1,0 +1,37 @@
+"""The look of every HTML page of the report: one self-contained style, dark text on white."""
+
+from __future__ import annotations
+
+import html
+
+CSS = """
+body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
+       margin: 2.5rem auto; padding: 0 1.25rem; }
+h1, h2, h3 { line-height: 1.2; margin: 2.2rem 0 .7rem; } h1 { font-size: 1.9rem; } h2 { font-size: 1.45rem; }
+h2 { border-top: 1px solid #ddd; padding-top: 1.6rem; } h3 { font-size: 1.1rem; }
+a { color: #0072b2; } a.anchor-link { display: none; }
+code, pre { font: .86em/1.45 ui-monospace, monospace; } code { background: #f4f4f4; padding: .1em .3em; }
+pre { overflow-x: auto; margin: .4rem 0; } 
+.input pre { background: #f6f7f8; padding: .7rem .9rem; border-radius: 4px; }
+table { display: block; overflow-x: auto; border-collapse: collapse; font-size: .86rem; margin: .8rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid #e4e4e4; }
+th { border-bottom: 2px solid #888; } caption { text-align: left; padding-bottom: .3rem; }
+img { max-width: 100%; height: auto; } figure { margin: 1rem 0; } 
+figcaption, p > em:only-child { color: #444; }
+.verdict { font-weight: 600; white-space: nowrap; }
+.reproduced, .exact { color: #00664a; } .contradicted { color: #a33c00; } .inconclusive { color: #7a5600; }
+.not-run { color: #555; font-weight: 400; }
+"""
+_MATHJAX_DELIMITERS = (
+    r"""<script>window.MathJax = {tex2jax: {inlineMath: [["$", "$"]], processEscapes: true}}</script>"""
+)
+
+
+def page(title: str, body: str, mathjax_url: str = "") -> str:
+    """A whole HTML document. Pages with formulas name a script; without a network they show TeX."""
+    script = f'{_MATHJAX_DELIMITERS}\n<script async src="{mathjax_url}"></script>\n' if mathjax_url else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{CSS}</style>\n{script}</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )

@@ -1,0 +1,34 @@
+"""The engine of every experiment: jobs that are data, results that survive a kill, any executor, provenance.
+
+    @task(numerics=1)
+    def blur_once(context, *, seed, width):            # in an importable module
+        ...
+        return {"psnr": 31.2}, {"image": array}
+
+    jobs = [Job.create(blur_once, seed=seed, width=5) for seed in range(8)]
+    with default_executor(workers=2) as executor:
+        results = run_jobs(jobs, Store("results"), executor)
+
+Nothing here knows what the jobs are about.
+"""
+
+from .executor import default_executor, run_jobs
+from .files import StoreError
+from .job import Checkpoint, Context, Job, Result, run_job, task
+from .provenance import available_cores, provenance
+from .store import Store
+
+__all__ = [
+    "Checkpoint",
+    "Context",
+    "Job",
+    "Result",
+    "Store",
+    "StoreError",
+    "available_cores",
+    "default_executor",
+    "provenance",
+    "run_job",
+    "run_jobs",
+    "task",
+]

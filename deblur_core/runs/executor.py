@@ -1,0 +1,148 @@
+"""Running many jobs: on any executor, each one once, whatever fails or is killed meanwhile."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
+
+import torch
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from ..errors import DeblurError
+from .files import StoreError
+from .job import Context, Job, Result, run_job
+from .provenance import available_cores
+from .store import Store
+
+
+def run_jobs(
+    jobs: Iterable[Job],
+    store: Store,
+    executor: Executor | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> list[Result]:
+    """The results of `jobs`, in their order, computed where the store has none.
+
+    `executor` is any `concurrent.futures.Executor` whose workers see the store's folder (also a Dask client's
+    `get_executor()`); None runs one job after another in this process. `progress` shows a bar on a terminal.
+    A job that fails does not stop the others; then a DeblurError says how many failed and why the first did.
+    """
+    jobs = list(jobs)
+    results = {job: store.get(job) for job in jobs}
+    missing = [job for job, result in results.items() if result is None]
+    failures: dict[Job, Exception] = {}
+    try:
+        with closing(_outcomes(missing, store, executor, device)) as outcomes:
+            # None makes tqdm look whether there is a terminal: no bar in a log or a notebook.
+            hidden = None if progress else True
+            for job, failure in tqdm(outcomes, total=len(missing), unit="job", disable=hidden):
+                results[job] = store.get(job)
+                if failure is not None:
+                    failures[job] = failure
+                elif results[job] is None:
+                    failures[job] = DeblurError(
+                        f"no result came to {store.root}, which every worker must see"
+                    )
+    except BrokenExecutor as error:
+        raise DeblurError(
+            "A worker process died, most often for want of memory: the finished jobs are kept, "
+            "so start again with fewer workers."
+        ) from error
+    if failures:
+        first = next(job for job in missing if job in failures)
+        reason = failures[first]
+        said = str(reason) if isinstance(reason, DeblurError) else f"{type(reason).__name__}: {reason}"
+        raise DeblurError(
+            f"{len(failures)} of {len(results)} jobs failed, the others are kept; the first, {first}: {said}"
+        ) from reason
+    return [results[job] for job in jobs]  # type: ignore[misc]
+
+
+@contextmanager
+def default_executor(workers: int = 1, device: str = "cpu") -> Iterator[Executor | None]:
+    """What runs jobs on this machine, for `run_jobs`.
+
+    On the CPU: this process for one worker, else fresh processes that share the cores. On a GPU: threads,
+    which share one CUDA context, each job on a stream of its own.
+    """
+    executor: Executor
+    if device.startswith("cuda"):
+        executor = ThreadPoolExecutor(workers)
+    elif workers > 1:
+        threads = max(1, available_cores() // workers)
+        spawn = multiprocessing.get_context("spawn")  # a forked copy of torch's thread pools can hang
+        executor = ProcessPoolExecutor(workers, spawn, _begin_worker, (threads,))
+    else:
+        yield None
+        return
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _begin_worker(threads: int) -> None:
+    # Ctrl-C reaches the workers too. They die quietly and at once: the store does not mind.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    # A worker holds both ends of its queue, so without this it would outlive a killed parent for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _outcomes(
+    jobs: list[Job], store: Store, executor: Executor | None, device: str
+) -> Generator[tuple[Job, Exception | None], None, None]:
+    """Each job, as they finish, with what it raised. Raises what leaves no other job a chance."""
+    futures: dict[Future, Job] = {}
+    calls: Iterable[tuple[Job, Callable]]
+    try:
+        if executor is None:
+            calls = ((job, partial(_compute, job, store, device)) for job in jobs)
+        else:
+            futures = {executor.submit(_compute, job, store, device): job for job in jobs}
+            calls = ((futures[future], future.result) for future in as_completed(futures))
+        for job, call in calls:
+            try:
+                call()
+            except (BrokenExecutor, StoreError):
+                raise
+            except Exception as failure:
+                traceback.clear_frames(failure.__traceback__)  # which hold on to the job's tensors
+                yield job, failure
+            else:
+                yield job, None
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _compute(job: Job, store: Store, device: str) -> None:
+    """Runs in a worker. The result travels through the store, so nothing large passes between processes."""
+    stream = torch.cuda.stream(torch.cuda.Stream(device)) if device.startswith("cuda") else nullcontext()
+    with store.lock(job), stream:
+        checkpoint = store.checkpoint(job)
+        if store.get(job) is None:  # another run may have finished it while this one waited for the lock
+            store.put(run_job(job, Context(device, checkpoint)))
+        checkpoint.drop()

@@ -1,0 +1,106 @@
+"""The one task that all SelfDeblur studies share: restore one picture of a benchmark, and measure how well.
+
+Because every study asks for the same job when it needs the same run, a run is computed once and told from many sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from deblur_core import data, metrics
+from deblur_core.runs import Context, Job, Result, task
+from deblur_core.solvers import selfdeblur
+from deblur_core.solvers.selfdeblur import Recipe, recipe
+
+FAILED_BELOW = 3.0
+"""A run has failed when its aligned PSNR is less than this many dB above the blurry picture's."""
+COLLAPSED_ABOVE = 0.9
+"""A kernel has collapsed to the delta when its largest 3x3 window holds more than this share of its mass."""
+CURVE_AT = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Shares of a run at which PSNR and kernel error are measured."""
+SNAPSHOTS_AT = (0.01, 0.05, 0.2, 0.5, 1.0)
+"""Shares of a run at which x and k themselves are kept."""
+
+# Every eight in a row show each kernel once and each picture twice, so that any first few are a fair small set.
+PAIRS = tuple(f"im{(i + shift) % 4 + 1}_kernel{j}" for shift in range(4) for i, j in enumerate(range(1, 9)))
+"""The 32 pairs of Levin's set and of the built-in one, which is laid out like it."""
+LAPTOP = recipe("quick", iterations=400, width=32, skip=4)
+SMOKE = recipe("quick", iterations=20, width=8, skip=2, nonlocal_from=None)
+
+
+def restore_job(dataset: str, pair: str, recipe: Recipe, seed: int = 0, crop: int | None = None) -> Job:
+    """The job that restores one pair with SelfDeblur; crop, side of a window in pixels, None for the whole picture."""
+    return Job.create(restore, data=data.digest(dataset, pair), dataset=dataset, pair=pair, crop=crop, seed=seed,
+                      recipe=asdict(recipe))
+
+
+@task(numerics=1)
+def restore(context: Context, *, dataset: str, pair: str, crop: int | None, seed: int,
+            recipe: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Run SelfDeblur on one pair. Values: scores of the end, of the blurry input and along the way; arrays: pictures."""
+    target = load(dataset, pair, crop)
+    chosen = Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])})
+    at = [max(1, round(share * chosen.iterations)) for share in CURVE_AT]
+    found = selfdeblur.deblur(target.blurry, target.kernel_size, chosen, seed=seed, device=context.device,
+                              snapshots=tuple(sorted(set(at))), checkpoint=context.checkpoint, progress=context.progress)
+    curve = [{"iteration": i, **score(target, *found.snapshots[i])} for i in at]
+    every = max(1, chosen.iterations // 200)
+    values = {**score(target, found.x, found.k), "kernel_size": target.kernel_size,
+              "blurry": score(target, target.blurry, None), "curve": curve,
+              "data_term": float(found.residual), "losses": found.losses[every - 1::every]}
+    kept = [i for share, i in zip(CURVE_AT, at, strict=True) if share in SNAPSHOTS_AT]
+    arrays = {"x": to_bytes(found.x), "k": found.k[0].numpy(), "iterations": np.array(kept),
+              "x_snapshots": np.stack([to_bytes(found.snapshots[i][0]) for i in kept]),
+              "k_snapshots": np.stack([found.snapshots[i][1][0].numpy() for i in kept])}
+    return values, arrays
+
+
+def load(dataset: str, pair: str, crop: int | None = None) -> data.Pair:
+    whole = data.load(dataset, pair)
+    return data.crop(whole, crop) if crop else whole
+
+
+def score(pair: data.Pair, x: torch.Tensor, k: torch.Tensor | None) -> dict[str, float]:
+    """Aligned PSNR and SSIM of x; where k is given its similarity to the truth, its error and its concentration."""
+    aligned = metrics.aligned(x, pair.sharp)
+    scores = {"psnr": aligned.psnr, "ssim": aligned.ssim}
+    if k is not None:
+        scores |= {"kernel_similarity": metrics.kernel_similarity(k, pair.kernel),
+                   "kernel_error": metrics.kernel_error(k, pair.kernel), "delta_fraction": metrics.delta_fraction(k)}
+    return scores
+
+
+def to_bytes(x: torch.Tensor) -> np.ndarray:
+    return (x[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def failed(result: Result) -> bool:
+    return result.values["psnr"] < result.values["blurry"]["psnr"] + FAILED_BELOW
+
+
+def collapsed(result: Result) -> bool:
+    return result.values["delta_fraction"] > COLLAPSED_ABOVE
+
+
+def mean(results: list[Result], value: str) -> float:
+    return float(np.mean([result.values[value] for result in results]))
+
+
+def share(results: list[Result], condition) -> float:
+    return float(np.mean([condition(result) for result in results]))
+
+
+def run_of(result: Result) -> tuple[str, int]:
+    """The pair and the seed of a run: what two runs must share to be compared."""
+    settings = result.job.settings
+    return settings["pair"], settings["seed"]
+
+
+def curves(results: list[Result], value: str) -> tuple[list[int], np.ndarray]:
+    """Iterations, and `value` of every run at these iterations, `(run, iteration)`."""
+    iterations = [point["iteration"] for point in results[0].values["curve"]]
+    return iterations, np.array([[point[value] for point in result.values["curve"]] for result in results])

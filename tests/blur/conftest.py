@@ -1,0 +1,38 @@
+"""Triton's interpreter for these tests, without touching the rest of the test session.
+
+`@triton.jit` decides at decoration whether a kernel is interpreted, so a second copy of the module is loaded under
+TRITON_INTERPRET=1 and put in the place from which the operator imports it, for one test at a time.
+"""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+NAME = "deblur_core.blur.triton_convolve"
+
+
+@pytest.fixture(scope="session")
+def interpreted_module():
+    pytest.importorskip("triton", reason="Triton is not installed")
+    spec = importlib.util.find_spec(NAME)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "TRITON_INTERPRET", "1")
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def interpreter(interpreted_module, monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setitem(sys.modules, NAME, interpreted_module)
+
+
+@pytest.fixture(params=["direct", "fft", "triton"])
+def method(request):
+    """Every exact method, on the CPU."""
+    if request.param == "triton":
+        request.getfixturevalue("interpreter")
+    return request.param

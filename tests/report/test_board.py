@@ -1,0 +1,85 @@
+"""The claims board: every claim, the best evidence, never a verdict without one."""
+
+import json
+
+import pytest
+from toy_study import Size, toy
+
+from deblur_core.report import board
+from deblur_core.runs import Store
+from deblur_core.studies import collect
+from deblur_core.studies.claims import CLAIMS, VERDICTS, Comparison, Evidence
+
+
+@pytest.fixture
+def run(tmp_path):
+    store = Store(tmp_path)
+    return lambda study, *profiles: {
+        (study.name, profile): collect(study, profile, store, compute=True) for profile in profiles
+    }
+
+
+def row_of(rows, claim_id):
+    return next(row for row in rows if row.claim.id == claim_id)
+
+
+def test_without_results_every_claim_is_not_run_and_says_why():
+    rows = board.board([toy()], {})
+    assert [row.claim for row in rows] == list(CLAIMS)
+    assert {row.verdict for row in rows} == {"not run"}
+    assert row_of(rows, "C1.1").ours == "not run yet: deblur figures --only toy"
+    assert row_of(rows, "C4.1").ours == "no study yet"
+
+
+def test_the_largest_profile_decides(run):
+    study = toy(laptop=Size(3, advantage=2.0), overnight=Size(4, advantage=-2.0))
+    small, both = run(study, "smoke", "laptop"), run(study, "laptop", "overnight")
+    assert (row_of(board.board([study], small), "C1.1").profile) == "laptop"
+    assert row_of(board.board([study], small), "C1.1").verdict == "reproduced"
+    decided = row_of(board.board([study], both), "C1.1")
+    assert (decided.profile, decided.verdict) == ("overnight", "contradicted")
+    assert decided.evidence.comparisons[0].n == 4
+
+
+def test_two_studies_may_not_judge_one_claim(run):
+    first, second = toy("first"), toy("second")
+    with pytest.raises(ValueError, match="two studies"):
+        board.board([first, second], run(first, "smoke") | run(second, "smoke"))
+
+
+@pytest.mark.parametrize(
+    "evidence", [{"C9.9": Evidence(holds=True)}, {"C1.1": Evidence(holds=True)}], ids=["unknown", "wrong kind"]
+)
+def test_evidence_must_fit_the_catalogue(run, evidence):
+    study = toy()
+    wrong = type(study)(**{**vars(study), "evidence": lambda results: evidence})
+    with pytest.raises(ValueError, match=next(iter(evidence))):
+        board.board([wrong], run(study, "smoke"))
+
+
+def test_json_has_one_schema_and_no_infinity(run):
+    study = toy(smoke=Size(1))
+    rows = board.board([study], run(study, "smoke"))
+    entries = json.loads(json.dumps([row.to_json() for row in rows], allow_nan=False))
+    columns = {"id", "paper", "where", "kind", "statement", "paper_values", "ours", "profile", "interval", "verdict"}
+    assert all(set(entry) == columns and entry["verdict"] in VERDICTS for entry in entries)
+    (interval,) = entries[0]["interval"]
+    assert interval["low"] is None and interval["n"] == 1, "one pair has no interval"
+    assert entries[0]["verdict"] == "inconclusive"
+
+
+def test_an_interval_is_written_with_its_sign_unit_and_number():
+    found = Comparison("PSNR", 2.306, 1.2, 3.42, 32, "dB")
+    assert board.describe(found) == "PSNR +2.31 dB [1.20, 3.42], n = 32"
+    small = Comparison("SSIM", -0.0123, -0.02, 0.0004, 8)
+    assert board.describe(small) == "SSIM -0.0123 [-0.02, 0.0004], n = 8"
+
+
+def test_summary_counts_every_claim():
+    assert board.summary(["reproduced", "not run", "reproduced"]) == "3 claims: 2 reproduced, 1 not run"
+
+
+def test_tables_show_every_claim_under_its_paper():
+    tables = board.tables(board.board([], {}))
+    assert len(tables) == 4
+    assert [row[0] for table in tables for row in table.rows] == [claim.id for claim in CLAIMS]

@@ -1,0 +1,116 @@
+"""The report on synthetic results: complete, linked, the same bytes every time."""
+
+import json
+import re
+
+import pytest
+from toy_study import Size, toy
+
+from deblur_core import studies
+from deblur_core.errors import DeblurError
+from deblur_core.report.build import build, check_links
+from deblur_core.runs import Store
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "REPOSITORY", tmp_path / "tree")
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def study(store):
+    """Run at laptop, recorded at overnight."""
+    study = toy(overnight=Size(4))
+    studies.collect(study, "laptop", store, compute=True)
+    elsewhere = Store(store.root.parent / "elsewhere")
+    studies.record(study, "overnight", studies.collect(study, "overnight", elsewhere, compute=True))
+    return study
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_path):
+    output = tmp_path / "reports"
+    build(output, "laptop", store, [study])
+    text = (output / "README.md").read_text()
+    assert "35 claims: 1 reproduced, 34 not run." in text
+    overnight, laptop = text.index("### A toy: overnight"), text.index("### A toy: laptop")
+    assert overnight < laptop, "the run that decides comes first"
+    for section, jobs in ((text[overnight:laptop], 4), (text[laptop:], 3)):
+        assert f"{jobs} jobs; {jobs} pairs of toys; seeds 0; " in section and "PyTorch" in section
+        assert "**Toys**" in section and "PSNR \\| dB" in section
+        assert re.search(r"C1\.1 \| toys \| PSNR \+\d.*n = \d \| reproduced", section)
+        assert "Look at the height." in section
+    assert "Look at the grey." not in text[overnight:laptop], "recorded results carry no pictures"
+    assert "Look at the grey." in text[laptop:]
+    assert {"figures/toy/curve.laptop.png", "figures/toy/picture.laptop.png", "figures/toy/curve.overnight.png"} == {
+        name for name in tree(output) if name.endswith(".png")
+    }
+
+
+def test_html_says_the_same_as_the_markdown(study, store, tmp_path):
+    build(tmp_path, "laptop", store, [study])
+    text, page = (tmp_path / "README.md").read_text(), (tmp_path / "index.html").read_text()
+    assert page.count("<table>") == text.count("\n|---")
+    assert page.count("<img ") == text.count("![")
+    assert page.count('class="verdict reproduced"') == 3  # on the board and once a run
+    assert "<script" not in page and "http" not in page
+
+
+def test_same_results_give_the_same_bytes(study, store, tmp_path):
+    build(tmp_path / "a", "laptop", store, [study])
+    first = tree(tmp_path / "a")
+    build(tmp_path / "a", "laptop", store, [study])
+    build(tmp_path / "b", "laptop", store, [study])
+    assert tree(tmp_path / "a") == first == tree(tmp_path / "b")
+
+
+def test_what_else_is_in_the_store_changes_nothing(study, store, tmp_path):
+    build(tmp_path / "a", "laptop", store, [study])
+    studies.collect(study, "paper", store, compute=True)
+    build(tmp_path / "b", "laptop", store, [study])
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_unfinished_and_missing_runs_say_so(store, tmp_path):
+    study = toy(laptop=Size(3))
+    build(tmp_path, "laptop", store, [study])
+    assert "Not run yet: `deblur figures --only toy` does." in (tmp_path / "README.md").read_text()
+    for count, shown in ((1, "Not run yet"), (2, "unfinished: 2 of 3 jobs; 2 pairs of toys")):
+        studies.collect(toy(laptop=Size(count)), "laptop", store, compute=True)
+        build(tmp_path, "laptop", store, [study])
+        assert shown in (tmp_path / "README.md").read_text(), "a third of a run decides nothing, most of it does"
+
+
+def test_figures_of_a_former_run_do_not_stay(study, store, tmp_path):
+    stale = tmp_path / "figures" / "toy" / "old.laptop.png"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    build(tmp_path, "laptop", store, [study])
+    assert not stale.exists()
+
+
+def test_claims_file_is_the_board(study, store, tmp_path):
+    rows = build(tmp_path, "laptop", store, [study])
+    written = json.loads((tmp_path / "claims.json").read_text())
+    assert written == [row.to_json() for row in rows]
+    assert written[0]["verdict"] == "reproduced" and written[0]["profile"] == "overnight"
+
+
+@pytest.mark.parametrize(("name", "text"), [("README.md", "[x](gone.html)"), ("index.html", '<img src="gone.png">')])
+def test_a_broken_link_is_found(study, store, tmp_path, name, text):
+    build(tmp_path, "laptop", store, [study])
+    with (tmp_path / name).open("a") as file:
+        file.write(text)
+    with pytest.raises(DeblurError, match="gone"):
+        check_links(tmp_path)
+
+
+def test_committed_report_has_no_broken_link():
+    committed = studies.REPOSITORY / "reports"
+    if not (committed / "index.html").exists():
+        pytest.skip("no report yet: make figures writes it")
+    check_links(committed)

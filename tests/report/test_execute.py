@@ -1,0 +1,38 @@
+"""Notebooks become pages that are the same whenever their outputs are."""
+
+import nbformat
+import pytest
+
+from deblur_core.errors import DeblurError
+from deblur_core.report.execute import execute
+
+PARAMETERS = nbformat.v4.new_code_cell('profile = "laptop"', metadata={"tags": ["parameters"]})
+
+
+def write(path, *cells):
+    nbformat.write(nbformat.v4.new_notebook(cells=[PARAMETERS, *cells]), path)
+    return path
+
+
+def test_page_shows_prose_code_and_output_but_nothing_that_varies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # any working directory: the notebook runs in its own
+    notebook = write(
+        tmp_path / "sub.ipynb",
+        nbformat.v4.new_markdown_cell("# Blur\n\n$y = k * x$"),
+        nbformat.v4.new_code_cell("import sys\nprint('ran at', profile)\nprint('12 % done', file=sys.stderr)"),
+        nbformat.v4.new_code_cell("import ipywidgets\nipywidgets.IntSlider()"),
+    )
+    execute(notebook, "smoke", tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "ran at smoke" in page and "<h1" in page and "mathjax" in page.lower()
+    assert "12 % done" not in page.replace("&#39;", "'").split("<pre>ran at")[1]
+    assert "widget" not in page.split("IntSlider")[1]
+    execute(notebook, "smoke", tmp_path / "b.html")
+    assert (tmp_path / "b.html").read_text() == page
+
+
+def test_a_failing_cell_is_named_and_leaves_no_page(tmp_path):
+    notebook = write(tmp_path / "07_broken.ipynb", nbformat.v4.new_code_cell("raise ValueError('so it is\\nreally')"))
+    with pytest.raises(DeblurError, match=r"07_broken\.ipynb failed in cell 2: ValueError: so it is$"):
+        execute(notebook, "smoke", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()

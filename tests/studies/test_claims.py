@@ -1,0 +1,78 @@
+"""The catalogue is whole, and a verdict follows from intervals alone."""
+
+import math
+
+import pytest
+
+from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Comparison, Evidence, paired, verdict
+
+CLEAR = Comparison("PSNR", 2.0, 1.0, 3.0, 8, "dB")
+OPEN = Comparison("SSIM", 0.1, -0.1, 0.3, 8)
+OPPOSED = Comparison("SSIM", -0.2, -0.3, -0.1, 8)
+TOUCHING = Comparison("SSIM", 0.1, 0.0, 0.2, 8)
+ONE_RUN = Comparison("PSNR", 5.0, -math.inf, math.inf, 1, "dB")
+ALL_FAILED = Comparison("PSNR", math.nan, -math.inf, math.inf, 0, "dB")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (Evidence((CLEAR,)), "reproduced"),
+        (Evidence((CLEAR, CLEAR)), "reproduced"),
+        (Evidence((CLEAR, OPEN)), "inconclusive"),
+        (Evidence((TOUCHING,)), "inconclusive"),
+        (Evidence((ONE_RUN,)), "inconclusive"),
+        (Evidence((ALL_FAILED,)), "inconclusive"),
+        (Evidence((CLEAR, OPPOSED)), "contradicted"),
+        (Evidence((OPEN, OPPOSED)), "contradicted"),
+        (Evidence(holds=True), "exact"),
+        (Evidence(holds=False), "contradicted"),
+        (None, "not run"),
+    ],
+)
+def test_verdict_follows_from_the_evidence(evidence, expected):
+    assert verdict(evidence) == expected
+
+
+def test_every_verdict_can_be_reached():
+    given = (Evidence((CLEAR,)), Evidence(holds=True), Evidence((OPPOSED,)), Evidence((OPEN,)), None)
+    assert tuple(map(verdict, given)) == VERDICTS
+
+
+@pytest.mark.parametrize("arguments", [{}, {"comparisons": (CLEAR,), "holds": True}])
+def test_evidence_is_either_measured_or_exact(arguments):
+    with pytest.raises(ValueError, match="either"):
+        Evidence(**arguments)
+
+
+def test_seeds_of_one_pair_do_not_narrow_the_interval():
+    """Eight seeds of two pairs are two independent observations."""
+    first, second = [31.0] * 8 + [33.0] * 8, [30.0] * 16
+    groups = ["a"] * 8 + ["b"] * 8
+    found = paired("PSNR", first, second, groups, "dB")
+    assert (found.effect, found.n, found.unit) == (2.0, 2, "dB")
+    assert verdict(Evidence((found,))) == "inconclusive"
+
+
+def test_catalogue_holds_every_claim_once_in_order():
+    expected = [f"C{paper}.{i}" for paper, count in ((1, 12), (2, 6), (3, 11), (4, 6)) for i in range(1, count + 1)]
+    assert [claim.id for claim in CLAIMS] == expected
+
+
+def test_claims_are_filled_in_and_belong_to_their_paper():
+    for claim in CLAIMS:
+        assert claim.kind in ("measured", "exact")
+        assert claim.where and claim.paper_values and claim.not_run
+        assert claim.statement.endswith(".")
+        assert list(PAPERS).index(claim.paper) + 1 == int(claim.id[1])
+
+
+def test_claims_about_one_table_agree_with_each_other():
+    """Numbers that several claims quote from the same table must be the same numbers."""
+    values = {claim.id: claim.paper_values for claim in CLAIMS}
+    joint = values["C1.1"].split(" against ")[0]
+    assert joint == "33.07 dB / 0.9313"
+    assert values["C1.3"].startswith("33.07 /") and "0.9313 /" in values["C1.3"]
+    assert values["C1.6"].startswith("33.07 dB") and values["C1.7"].startswith("0.9313")
+    assert "21.51" in values["C1.3"] and values["C1.5"].startswith("21.51 dB / 0.5256")
+    assert round(33.32 - 33.07, 2) == 0.25 and "+0.25 dB" in values["C1.8"] and "33.32 dB" in values["C1.6"]
