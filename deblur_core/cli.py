@@ -162,9 +162,9 @@ def _claims(arguments: argparse.Namespace) -> None:
         _print_json([row.to_json() for row in rows])
         return
     for row in rows:
-        print(f"{row.claim.id:6} {row.verdict:13} {row.profile:10} {row.claim.statement}")
-        if row.evidence:
-            print(" " * 32 + "; ".join(filter(None, (row.ours, row.interval))))
+        claim, ours = row.claim, "; ".join(filter(None, (row.ours, row.interval)))
+        print(f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}")
+        print(f"       {claim.statement}\n       paper: {claim.paper_values}\n       ours:  {ours}\n")
     print(board.summary(row.verdict for row in rows))
 
 
@@ -187,6 +187,8 @@ def _data(arguments: argparse.Namespace) -> None:
     from deblur_core import data
 
     datasets = [arguments.dataset] if arguments.dataset else list(data.DATASETS)
+    if arguments.dataset:
+        data.names(arguments.dataset)  # raises for an unknown one
     if arguments.action == "list":
         rows = [row for row in data.describe() if row["dataset"] in datasets]
         _print_rows(rows, arguments.json)

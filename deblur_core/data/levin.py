@@ -12,7 +12,7 @@ from deblur_core.data.images import read_image
 from deblur_core.data.pair import Dataset, Pair, content_digest
 from deblur_core.data.registry import checksums, fetch
 
-_UPRIGHT = {"kernel4", "kernel8", "kernel1"}
+_UPRIGHT = {"kernel4", "kernel8"}
 _KERNEL_SIZES = {  # as told to SelfDeblur by its released code (Ren et al. 2020); most files are 2 px larger
     "kernel1": 17,
     "kernel2": 15,

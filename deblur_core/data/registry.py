@@ -12,7 +12,6 @@ import io
 from functools import cache
 from pathlib import Path
 
-import pooch
 import requests
 
 from deblur_core.data.folders import data_folder, home, write_atomically
@@ -70,6 +69,8 @@ def is_intact(path: str, local: Path) -> bool:
 
 def _download(path: str) -> bytes:
     """The registered content of `path` from its source. In memory, so a killed download leaves no file."""
+    import pooch  # only to download: a compute node that has its data needs no pooch
+
     source, content = url(path), io.BytesIO()
     if source is None:
         raise DeblurError(f"{path} cannot be downloaded: set DEBLUR_DATA to a folder that holds it.")

@@ -309,7 +309,7 @@ def test_a_foreign_zip_writes_nothing(store, tmp_path, name, sealed):
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as pack:
         pack.writestr(name, "evil")
         pack.comment = b"results in 1 files" if sealed else b""
-    with pytest.raises(DeblurError, match="foreign|does not belong"):
+    with pytest.raises(DeblurError, match=r"foreign|does not belong"):
         store.unpack(tmp_path / "foreign.zip")
     assert not list(tmp_path.rglob("evil*")) and store.keys() == []
 

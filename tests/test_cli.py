@@ -1,0 +1,276 @@
+"""The `deblur` command: what it prints, what it returns, and one sentence for everything that goes wrong."""
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+from toy_study import Size, toy
+
+from deblur_core import cli, studies
+from deblur_core.data import home
+from deblur_core.runs import Store, files
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path, monkeypatch):
+    """A working tree, a results folder and studies of the test's own."""
+    monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DEBLUR_DATA", raising=False)
+    monkeypatch.delenv("DEBLUR_DEBUG", raising=False)
+    monkeypatch.setattr(studies, "REPOSITORY", tmp_path / "tree")
+    monkeypatch.chdir(tmp_path)
+    use(monkeypatch, toy())
+    return tmp_path
+
+
+def use(monkeypatch, *chosen):
+    monkeypatch.setattr(studies, "discover", lambda: {study.name: study for study in chosen})
+
+
+@pytest.fixture
+def deblur(capsys):
+    """Run the command in this process: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(deblur):
+    """Run a command that must fail with this exit code, one sentence and no stack trace; returns the sentence."""
+
+    def run(code, *arguments):
+        found, _, said = deblur(*arguments)
+        assert found == code, said
+        assert said.startswith("deblur: ") and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+        return said
+
+    return run
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "flower.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_help_is_fast_because_it_imports_nothing_heavy():
+    program = "import sys, deblur_core.cli as cli; cli._parser(); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(cli.__file__).parents[1]).returncode == 0
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    shown = capsys.readouterr().out
+    for command in ("figures", "claims", "photo", "data", "train", "models", "bench", "results", "doctor"):
+        assert f"\n    {command} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "COMMAND"),
+        (("nonsense",), "invalid choice: 'nonsense'"),
+        (("figures", "--profile", "weekend"), "no profile 'weekend'"),
+        (("figures", "--only", "nonsense"), "no study 'nonsense'"),
+        (("figures", "--workers", "0"), "At least one worker"),
+        (("data", "fetch", "imagenet"), "no dataset 'imagenet'"),
+        (("data", "verify", "imagenet"), "no dataset 'imagenet'"),
+        (("data", "list", "imagenet"), "no dataset 'imagenet'"),
+        (("train", "selfdeblur"), "cannot be trained"),
+        (("models", "--size", "0", "3"), "does not exist"),
+        (("bench", "--device", "tpu"), "no device 'tpu'"),
+        (("results", "record", "nonsense", "smoke"), "no study 'nonsense'"),
+        (("results", "record", "toy", "weekend"), "no profile 'weekend'"),
+        (("results", "clean", "everything"), "invalid choice"),
+        (("photo", "x.png"), "--kernel-size"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_2(refused, arguments, sentence):
+    assert sentence in refused(2, *arguments)
+
+
+@pytest.mark.parametrize("size", [4, 0, -3, 1, 41, 999])
+def test_photo_wants_an_odd_kernel_smaller_than_the_picture(refused, picture, size):
+    assert "kernel" in refused(2, "photo", picture, "--kernel-size", size)
+
+
+def test_photo_wants_at_least_one_iteration_and_a_known_recipe(refused, picture):
+    assert "iteration" in refused(2, "photo", picture, "--kernel-size", 5, "--iterations", 0)
+    assert "recipe 'slow'" in refused(2, "photo", picture, "--kernel-size", 5, "--recipe", "slow")
+
+
+def unreadable(path):
+    path.write_bytes(b"not a picture")
+
+
+def empty(path):
+    path.touch()
+
+
+def one_pixel(path):
+    Image.new("L", (1, 1)).save(path, "TIFF")
+
+
+def not_a_number(path):
+    Image.fromarray(np.full((40, 40), np.nan, np.float32), "F").save(path, "TIFF")
+
+
+def absent(path):
+    pass
+
+
+@pytest.mark.parametrize("spoil", [unreadable, empty, one_pixel, not_a_number, absent])
+def test_a_picture_that_cannot_be_used_is_named(refused, tmp_path, spoil):
+    path = tmp_path / "bad.tif"
+    spoil(path)
+    assert "bad.tif" in refused(1, "photo", path, "--kernel-size", 5)
+
+
+def test_photo_keeps_the_colours_and_writes_three_pictures(deblur, picture, tmp_path):
+    from deblur_core.data import read_image, to_luma_chroma
+
+    code, said, _ = deblur("photo", picture, "--kernel-size", 3, "--iterations", 6, "-o", tmp_path / "out",
+                           "--device", "cpu")  # fmt: skip
+    assert code == 0 and "48 x 40 pixels on cpu: about" in said
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"flower_deblurred.png", "flower_kernel.png", "flower_before_after.png"}
+    after = read_image(tmp_path / "out" / "flower_deblurred.png")
+    assert after.shape == (1, 3, 40, 48)
+    # Noise is the hardest picture to keep the colour of; where nothing was clipped chroma is as it was.
+    before, unclipped = read_image(picture), ((after > 0) & (after < 1)).all(1, keepdim=True).expand(-1, 2, -1, -1)
+    difference = (to_luma_chroma(after)[1] - to_luma_chroma(before)[1])[unclipped].abs()
+    assert difference.numel() > 100 and difference.max() < 0.01
+
+
+def test_a_seed_changes_the_photo_and_its_repetition_does_not(deblur, picture, tmp_path):
+    def kernel(seed, folder):
+        deblur("photo", picture, "--kernel-size", 3, "--iterations", 6, "--seed", seed, "-o", tmp_path / folder,
+               "--device", "cpu")  # fmt: skip
+        return (tmp_path / folder / "flower_deblurred.png").read_bytes()
+
+    assert kernel(1, "a") == kernel(1, "b") != kernel(2, "c")
+
+
+def test_figures_runs_what_is_missing_and_writes_a_report(deblur, tmp_path):
+    code, said, _ = deblur("figures", "--profile", "smoke", "--workers", 1)
+    assert code == 0 and "3 jobs, 0 of them done before" in said and "1 reproduced" in said
+    assert (tmp_path / "home" / "reports" / "smoke" / "index.html").exists()
+    assert not (tmp_path / "tree" / "reports").exists(), "only a whole laptop run rewrites the committed report"
+    assert "3 jobs, 3 of them done before" in deblur("figures", "--profile", "smoke", "--workers", 1)[1]
+
+
+def test_a_whole_laptop_run_updates_the_committed_report_and_the_readme(deblur, tmp_path):
+    (tmp_path / "tree").mkdir()
+    readme = tmp_path / "tree" / "README.md"
+    readme.write_text("<!-- claims --><!-- / -->")
+    assert deblur("figures", "--workers", 1)[0] == 0
+    assert (tmp_path / "tree" / "reports" / "index.html").exists()
+    assert "1 reproduced" in readme.read_text()
+
+
+def test_a_job_that_fails_loses_nothing_that_was_finished(refused, monkeypatch):
+    use(monkeypatch, toy(smoke=Size(4, fail_at=2)))
+    assert "1 of 4 jobs failed" in refused(1, "figures", "--profile", "smoke", "--workers", 1)
+    assert len(Store(home()).keys()) == 3
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(refused, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "file"))
+    said = refused(1, "figures", "--profile", "smoke", "--workers", 1)
+    assert str(tmp_path / "file") in said and "DEBLUR_HOME" in said
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_finished(deblur, refused, monkeypatch):
+    deblur("figures", "--profile", "smoke", "--workers", 1)
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("deblur_core.runs.store.write", full)
+    assert "No space left" in refused(1, "figures", "--profile", "laptop", "--workers", 1)
+    assert len(Store(home()).keys()) == 3
+    assert files.write is not full
+
+
+def test_a_missing_dataset_offline_says_what_to_do(refused, monkeypatch):
+    def offline(*arguments, **options):
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setattr(requests, "get", offline)
+    said = refused(1, "data", "fetch", "levin")
+    assert "DEBLUR_DATA" in said
+
+
+def test_claims_lists_all_of_them(deblur):
+    deblur("figures", "--profile", "smoke", "--workers", 1)
+    entries = json.loads(deblur("claims", "--json")[1])
+    assert len(entries) == 35
+    assert (entries[0]["id"], entries[0]["verdict"], entries[0]["profile"]) == ("C1.1", "reproduced", "smoke")
+    shown = deblur("claims")[1]
+    assert "C1.1   reproduced    smoke" in shown and "33.07 dB" in shown and "no study yet" in shown
+
+
+def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_path, monkeypatch):
+    assert "Nothing to record" in refused(1, "results", "record", "toy", "smoke")
+    deblur("figures", "--profile", "smoke", "--workers", 1)
+    assert "3 jobs packed" in deblur("results", "pack", tmp_path / "jobs.zip", "--only", "toy")[1]
+    monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "elsewhere"))
+    assert "3 jobs were new" in deblur("results", "unpack", tmp_path / "jobs.zip")[1]
+    assert deblur("results", "record", "toy", "smoke")[0] == 0
+    assert "3 entries deleted" in deblur("results", "clean", "store")[1]
+    (smoke, *_) = json.loads(deblur("results", "list", "--json")[1])
+    assert smoke == {"study": "toy", "profile": "smoke", "jobs": 3, "in the store": 0, "recorded": 3}
+    assert "no pack" in refused(1, "results", "unpack", tmp_path / "gone.zip")
+
+
+def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):
+    from deblur_core.data.registry import checksums
+
+    path = next(name for name in checksums() if name.startswith("levin2009/"))
+    damaged = tmp_path / "home" / "data" / path
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"damaged")
+    assert path in refused(1, "data", "verify", "levin")
+
+
+def test_models_counts_what_the_paper_states(deblur):
+    rows = json.loads(deblur("models", "--json")[1])
+    assert 2_365_521 in [row["parameters"] for row in rows]
+    assert all(row["macs"] > 0 for row in rows)
+
+
+def test_doctor_answers_without_results_or_data(deblur):
+    facts = json.loads(deblur("doctor", "--json")[1])
+    assert "not set" in facts["DEBLUR_DATA"] and facts["torch"]
+
+
+def test_a_mistake_of_ours_is_one_sentence_unless_asked_for_more(deblur, refused, monkeypatch):
+    monkeypatch.setattr(studies, "discover", lambda: 1 / 0)
+    assert "ZeroDivisionError" in refused(1, "claims")
+    monkeypatch.setenv("DEBLUR_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["claims"])
+
+
+def test_an_interrupt_is_one_line(deblur, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studies, "discover", interrupt)
+    code, _, said = deblur("claims")
+    assert code == 130 and "finished is kept" in said
