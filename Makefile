@@ -12,7 +12,6 @@ test: $(READY)
 
 lint: $(READY)
 	.venv/bin/ruff check .
-	.venv/bin/mypy
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'

@@ -57,25 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"deblur {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    figures = commands.add_parser(
-        "figures", help="run the studies and write every table, figure and notebook page"
-    )
+    figures = commands.add_parser("figures", help="run the studies and write every table, figure and notebook page")
     figures.set_defaults(run=_figures)
     figures.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
-    figures.add_argument(
-        "--only", action="append", default=[], metavar="STUDY", help="this study alone; repeatable"
-    )
+    figures.add_argument("--only", action="append", default=[], metavar="STUDY", help="this study alone; repeatable")
     figures.add_argument("--workers", type=int, help="jobs at a time (default: one per core, 8 on a GPU)")
-    figures.add_argument(
-        "--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://host:8786"
-    )
+    figures.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://host:8786")
     figures.add_argument("-o", "--output", type=Path, help="folder of the report (default: reports/ for "
                          "a whole laptop run, else a folder in DEBLUR_HOME)")  # fmt: skip
     _add_device(figures)
 
-    claims = commands.add_parser(
-        "claims", help="what the papers state, what was measured here, and the verdicts"
-    )
+    claims = commands.add_parser("claims", help="what the papers state, what was measured here, and the verdicts")
     claims.set_defaults(run=_claims)
     claims.add_argument("--json", action="store_true")
 
@@ -102,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="parameters and multiply-adds of every network")
     models.set_defaults(run=_models)
-    models.add_argument(
-        "--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"), help="of the picture"
-    )
+    models.add_argument("--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"), help="of the picture")
     models.add_argument("--json", action="store_true")
 
     bench = commands.add_parser("bench", help="speed, beside what one would otherwise call")
@@ -115,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", help="finished jobs: list, pack, unpack, clean, record")
     results.set_defaults(run=_results)
     actions = results.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="how much of each study is done").add_argument(
-        "--json", action="store_true"
-    )
+    actions.add_parser("list", help="how much of each study is done").add_argument("--json", action="store_true")
     pack = actions.add_parser("pack", help="write finished jobs to one file")
     pack.add_argument("file", type=Path)
     pack.add_argument("--only", metavar="STUDY", help="the jobs of one study, at every profile")
@@ -201,9 +189,7 @@ def _data(arguments: argparse.Namespace) -> None:
         rows = [{"dataset": name} | {state: list(files.values()).count(state) for state in states}
                 for name, files in found.items()]  # fmt: skip
         _print_rows(rows, arguments.json)
-        if damaged := [
-            path for files in found.values() for path, state in files.items() if state == "damaged"
-        ]:
+        if damaged := [path for files in found.values() for path, state in files.items() if state == "damaged"]:
             raise DeblurError(
                 f"{len(damaged)} files are damaged, the first is {damaged[0]}: delete and fetch them again."
             )
@@ -284,9 +270,7 @@ def _modules_with(package: str, attribute: str) -> list[Any]:
     import pkgutil
 
     parent = import_module(f"deblur_core.{package}")
-    modules = [
-        import_module(f"{parent.__name__}.{found.name}") for found in pkgutil.iter_modules(parent.__path__)
-    ]
+    modules = [import_module(f"{parent.__name__}.{found.name}") for found in pkgutil.iter_modules(parent.__path__)]
     return [module for module in modules if hasattr(module, attribute)]
 
 
@@ -313,7 +297,11 @@ def _print_rows(rows: list[dict], as_json: bool) -> None:
         from deblur_core.studies import Table
 
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        print(Table("", columns, [[row.get(name) for name in columns] for row in rows]))
+        print(Table("", columns, [[_shown(row.get(name)) for name in columns] for row in rows]))
+
+
+def _shown(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -24,15 +24,12 @@ def examine() -> dict[str, str]:
         "deblur": f"{machine['deblur_core']}, commit {machine['commit'] or 'unknown'}",
         "python": f"{machine['python']}, {machine['platform']}",
         "torch": machine["torch"],
-        "cpu": f"{machine['cpu']}, {machine['cores']} cores"
-        + (f", {memory / 2**30:.0f} GiB" if memory else ""),
+        "cpu": f"{machine['cpu']}, {machine['cores']} cores" + (f", {memory / 2**30:.0f} GiB" if memory else ""),
         "gpu": ", ".join(gpus) or "none that PyTorch can use: everything runs on the CPU",
         "triton": "yes" if find_spec("triton") else "no: PyTorch's own operators are used",
         "extras": f"missing: pip install 'deblur-core[{','.join(missing)}]'" if missing else "all installed",
         "DEBLUR_HOME": _describe_folder(data.home()),
-        "DEBLUR_DATA": str(
-            data.data_folder() or "not set: benchmarks are downloaded when they are asked for"
-        ),
+        "DEBLUR_DATA": str(data.data_folder() or "not set: benchmarks are downloaded when they are asked for"),
     }
     for row in data.describe():
         facts[f"data {row['dataset']}"] = f"{row['pairs']} pairs, {row['where']}"

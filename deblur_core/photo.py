@@ -39,6 +39,10 @@ def deblur_photo(
             raise UsageError(f"At least one iteration is needed, not {iterations}.")
         chosen = replace(chosen, iterations=iterations)
     selfdeblur.check_input(luma, kernel_size)
+    try:  # before minutes of work, not after
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeblurError(f"Cannot write to {output} ({error.strerror}): choose another folder with -o.") from error
     _announce(luma, kernel_size, chosen, device)
     with tqdm(total=chosen.iterations, unit="iteration") as bar:
 
@@ -48,7 +52,7 @@ def deblur_photo(
 
         found = selfdeblur.deblur(luma, kernel_size, chosen, seed=seed, device=device, progress=progress)
     sharp = found.x if chroma is None else data.from_luma_chroma(found.x, chroma)
-    return _write(Path(output), path.stem, blurry, sharp.clamp(0, 1), found.k)
+    return _write(output, path.stem, blurry, sharp.clamp(0, 1), found.k)
 
 
 def _announce(luma: torch.Tensor, kernel_size: int, recipe: selfdeblur.Recipe, device: str) -> None:
@@ -58,9 +62,7 @@ def _announce(luma: torch.Tensor, kernel_size: int, recipe: selfdeblur.Recipe, d
     cost = f"about {seconds / 60:.1f} minutes and {memory / 2**30:.1f} GiB"
     print(f"{width} x {height} pixels on {device}: {cost}.", flush=True)
     if there is not None and memory > there:
-        raise DeblurError(
-            f"This picture needs {cost}, which is not there: make it smaller, or cut out a part."
-        )
+        raise DeblurError(f"This picture needs {cost}, which is not there: make it smaller, or cut out a part.")
 
 
 def _write(folder: Path, stem: str, blurry: torch.Tensor, sharp: torch.Tensor, k: torch.Tensor) -> list[Path]:
@@ -69,9 +71,10 @@ def _write(folder: Path, stem: str, blurry: torch.Tensor, sharp: torch.Tensor, k
     data.write_image(deblurred, sharp)
     data.write_image(kernel, (k / k.max())[None])
     height, width = blurry.shape[-2:]
-    figure, axes = style.subplots(1, 3, width=4.5, height=4.5 * height / width + 0.3)
-    for axis, image, title in zip(axes[0], (blurry, sharp), ("blurry", "deblurred"), strict=False):
+    figure, axes = style.subplots(1, 2, width=6, height=6 * height / width + 0.3)
+    titles = ("blurry", "deblurred, and the blur kernel found")
+    for axis, image, title in zip(axes[0], (blurry, sharp), titles, strict=True):
         style.show_image(axis, image[0].permute(1, 2, 0).squeeze(-1), title)
-    style.show_image(axes[0, 2], k[0], "blur kernel", maximum=None)
+    style.show_image(axes[0, 1].inset_axes((0.01, 0.74, 0.25, 0.25)), k[0], maximum=None)
     Figure(before_after.stem, figure, "").save(before_after)
     return paths

@@ -2,8 +2,8 @@
 
     y[i, j] = sum_{p, q} k[p, q] x[i + kh - 1 - p, j + kw - 1 - q]
 
-x is larger than y by (kh - 1, kw - 1): every pixel of y is explained by pixels of x alone, no boundary is invented.
-The operator is linear in x and in k and differentiable in both. Three methods compute the same numbers:
+x is larger than y by (kh - 1, kw - 1): pixels of x alone explain y, no boundary is invented. The operator is
+linear in x and in k, and differentiable in both. Three methods compute the same numbers:
 
     direct   PyTorch's conv2d, the reference
     fft      products of spectra, exact up to rounding
@@ -37,36 +37,36 @@ def convolve(x: Tensor, k: Tensor, method: str = "auto") -> Tensor:
     dtype = torch.promote_types(x.dtype, k.dtype)
     working = torch.promote_types(dtype, torch.float32)
     x, k = x.to(working), k.to(working)
-    with torch.autocast(x.device.type, enabled=False):  # autocast would round the reference to bfloat16
+    with torch.autocast(x.device.type, enabled=False):  # it would round the reference to bfloat16
         return _function(_fastest(x, k) if method == "auto" else method)(x, k).to(dtype)
 
 
 def convolve_adjoint(y: Tensor, k: Tensor, method: str = "auto") -> Tensor:
     """The transpose of `convolve` in x: <convolve(x, k), y> = <x, convolve_adjoint(y, k)>.
 
-    y (b, c, h, w), k (b, kh, kw) or (1, kh, kw) -> x (b, c, h + kh - 1, w + kw - 1). It is the full correlation,
-    which is the valid convolution of the zero-padded y with the flipped kernel.
+    y (b, c, h, w), k (b, kh, kw) or (1, kh, kw) -> x (b, c, h + kh - 1, w + kw - 1). This full correlation is
+    the valid convolution of the zero-padded y with the flipped kernel.
     """
     kh, kw = k.shape[-2:]
     return convolve(F.pad(y, (kw - 1, kw - 1, kh - 1, kh - 1)), flip(k), method)
 
 
 def pad_for_same(x: Tensor, k_size: int | tuple[int, int], mode: str = "replicate") -> Tensor:
-    """Pad x (b, c, h, w) so that `convolve` returns (b, c, h, w), with the centre of the kernel at (kh//2, kw//2).
+    """Pad x (b, c, h, w) so that `convolve` returns (b, c, h, w), the kernel's centre being (kh//2, kw//2).
 
     mode: "replicate", "reflect", "circular" or "constant" (zeros), as in `torch.nn.functional.pad`.
     """
     kh, kw = (k_size, k_size) if isinstance(k_size, int) else k_size
     if mode in ("reflect", "circular") and (kh // 2 >= x.shape[-2] or kw // 2 >= x.shape[-1]):
         raise UsageError(
-            f"Padding by '{mode}' for a {kh}x{kw} kernel needs an image larger than half the kernel, and this one has "
+            f"Padding by '{mode}' needs an image larger than half the {kh}x{kw} kernel, and this one has "
             f"{x.shape[-2]}x{x.shape[-1]} pixels: use mode='replicate' or a smaller kernel."
         )
     return F.pad(x, (kw - 1 - kw // 2, kw // 2, kh - 1 - kh // 2, kh // 2), mode=mode)
 
 
 def normalize(k: Tensor) -> Tensor:
-    """Scale each kernel (..., kh, kw) to sum 1. Raises UsageError where the sum is not positive and finite."""
+    """Scale kernels (..., kh, kw) to sum 1 each. Raises UsageError where a sum is not positive and finite."""
     total = k.sum((-2, -1), keepdim=True)
     if not ((total > 0) & total.isfinite()).all():
         raise UsageError("A blur kernel must have a positive, finite sum: it is empty, negative or damaged.")
@@ -87,46 +87,59 @@ def _check(x: Tensor, k: Tensor, method: str) -> None:
             f"got shapes {tuple(x.shape)} and {tuple(k.shape)}."
         )
     if not (x.is_floating_point() and k.is_floating_point()):
-        raise UsageError(f"Blur needs floating-point images in [0, 1] and kernels; got {x.dtype} and {k.dtype}.")
+        raise UsageError(f"Blur needs floating-point images and kernels; got {x.dtype} and {k.dtype}.")
     if k.shape[0] not in (1, x.shape[0]):
-        raise UsageError(f"Got {k.shape[0]} kernels for {x.shape[0]} images: give one per image, or one for all.")
+        raise UsageError(f"Got {k.shape[0]} kernels for {x.shape[0]} images: give one each, or one for all.")
     (h, w), (kh, kw) = x.shape[-2:], k.shape[-2:]
     if not (1 <= kh <= h and 1 <= kw <= w):
-        raise UsageError(f"A {kh}x{kw} kernel does not fit into a {h}x{w} image: use a smaller kernel or pad.")
+        raise UsageError(f"A {kh}x{kw} kernel does not fit into a {h}x{w} image: use a smaller one, or pad.")
     if x.device != k.device:
-        raise UsageError(f"The image is on {x.device} and the kernel on {k.device}: move them to one device.")
+        raise UsageError(f"The image is on {x.device}, the kernel on {k.device}: move them to one device.")
     if method == "triton" and not (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"):
         raise UsageError("Method 'triton' needs a CUDA device (or TRITON_INTERPRET=1): use 'auto' on a CPU.")
 
 
 def _fastest(x: Tensor, k: Tensor) -> str:
-    taps, pixels = k.shape[-2] * k.shape[-1], x.shape[-2] * x.shape[-1]
-    if x.is_cuda and x.dtype == torch.float32 and _triton_is_importable():
-        return "triton"
-    return "direct" if taps == 1 or (taps < 25 and pixels < 200**2) else "fft"
+    """The rule, measured forward and backward in float32 (`benchmark.py` measures again).
 
-
-def _function(method: str):
-    if method == "triton":
-        from .triton_convolve import convolve as triton
-
-        return triton
-    return {"direct": _direct, "fft": _SpectralConvolution.apply}[method]
+    CPU (AMD EPYC, 1 and 2 threads, batch 1, images of 32-800 px, kernels of 1-75): from 5x5 on FFT is faster
+    at all sizes, 1.8 times (32 px) to 200 times; at 3x3 it is faster from 200 px on, conv2d up to 128 px.
+    CUDA (H200, captured graphs): FFT takes 62 to 70 us for one image up to 400 px, 117 us for 8 of 255 px.
+    The Triton kernel's three launches, timed one by one and added, grow with the products: about 40 us at 100 px
+    and 11x11 (1e6 products), 52 us at 255 px and 27x27 (47e6), 280 us for 8 of those (380e6).
+    """
+    batch, channels, h, w = x.shape
+    taps = k.shape[-2] * k.shape[-1]
+    if x.is_cuda:
+        products = batch * channels * (h - k.shape[-2] + 1) * (w - k.shape[-1] + 1) * taps
+        small = x.dtype == torch.float32 and products < 64e6
+        return "triton" if small and _triton_is_usable(x.device) else "fft"
+    return "direct" if taps < 25 and h * w < 150**2 else "fft"
 
 
 @functools.cache
-def _triton_is_importable() -> bool:
+def _triton_is_usable(device: torch.device) -> bool:
+    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
     try:
         import triton  # noqa: F401
     except ImportError:
-        warnings.warn("Triton is not installed: the blur on this GPU falls back to the slower FFT.", stacklevel=4)
+        warnings.warn("Triton is not installed: blurring on this GPU falls back to FFT.", stacklevel=4)
         return False
     return True
 
 
+def _function(method: str):
+    if method == "triton":
+        from .triton_convolve import convolve as triton_convolve
+
+        return triton_convolve
+    return {"direct": _direct, "fft": _SpectralConvolution.apply}[method]
+
+
 def _direct(x: Tensor, k: Tensor) -> Tensor:
     b, c, h, w = x.shape
-    groups = k.shape[0]  # conv2d knows one kernel per group: images become groups, the rest becomes its batch
+    groups = k.shape[0]  # conv2d has one kernel per group: images become groups, the rest becomes its batch
     grouped = x.reshape(b // groups, groups, c, h, w).transpose(1, 2).reshape(-1, groups, h, w)
     y = F.conv2d(grouped, flip(k)[:, None], groups=groups)
     return y.reshape(b // groups, c, groups, *y.shape[-2:]).transpose(1, 2).reshape(b, c, *y.shape[-2:])
@@ -141,7 +154,8 @@ class _SpectralConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, k: Tensor) -> Tensor:
         (h, w), (kh, kw) = x.shape[-2:], k.shape[-2:]
-        grid = [next_fast_len(n, real=True) for n in (h, w)]
+        # a multiple of 4: real transforms of odd length are up to 1.8 times slower than the next even one
+        grid = [4 * next_fast_len(-(-n // 4), real=True) for n in (h, w)]
         x_hat, k_hat = torch.fft.rfft2(x, grid), torch.fft.rfft2(k, grid)[:, None]
         x_needed, k_needed = ctx.needs_input_grad
         ctx.save_for_backward(x_hat if k_needed else None, k_hat if x_needed else None)
@@ -158,6 +172,6 @@ class _SpectralConvolution(torch.autograd.Function):
         if k_hat is not None:
             grad_x = torch.fft.irfft2(g_hat * k_hat.conj(), grid)[..., :h, :w]
         if x_hat is not None:
-            spectrum = (g_hat * x_hat.conj()).reshape(kernels, -1, *g_hat.shape[-2:]).sum(1)
-            grad_k = torch.fft.irfft2(spectrum, grid)[..., :kh, :kw]
+            products = (g_hat * x_hat.conj()).reshape(kernels, -1, *g_hat.shape[-2:])
+            grad_k = torch.fft.irfft2(products.sum(1), grid)[..., :kh, :kw]
         return grad_x, grad_k

@@ -15,13 +15,13 @@ from ..errors import UsageError
 
 
 def camera_shake(size: int, seed: int, *, extent: float = 0.8, jerks: float = 2.0) -> Tensor:
-    """The trace of a shaking hand during one exposure: a smooth random path of varying speed, occasionally jerked.
+    """The trace of a shaking hand during one exposure: a smooth random path of varying speed, with jerks.
 
-    Each coordinate is a damped spring (the hand returns to its aim) driven by white noise (its tremor), so that
-    velocity is continuous (inertia), with `jerks` sudden kicks on average. These are the ingredients of Boracchi and
-    Foi, "Modeling the performance of image restoration from motion blur", IEEE TIP 2012; unlike theirs, the speed
-    varies, and the time spent at a point is its brightness, as in the measured kernels of Levin et al., CVPR 2009.
-    extent: largest distance from the centre along an axis, as a fraction of half the size.
+    Each coordinate is a damped spring (the hand returns to its aim) driven by white noise (its tremor), so
+    that velocity is continuous (inertia), with `jerks` sudden kicks on average. These are the ingredients of
+    Boracchi and Foi, "Modeling the performance of image restoration from motion blur", IEEE TIP 2012; unlike
+    theirs, the speed varies, and the time spent at a point is its brightness, as in the measured kernels of
+    Levin et al., CVPR 2009. extent: the largest distance from the centre along an axis, in half sizes.
     """
     _check_size(size)
     if not (0 < extent <= 1 and jerks >= 0):
@@ -41,35 +41,33 @@ def camera_shake(size: int, seed: int, *, extent: float = 0.8, jerks: float = 2.
 
 
 def linear_motion(size: int, length: float, angle: float) -> Tensor:
-    """Uniform motion along a straight line of `length` pixels; angle in degrees, counter-clockwise from horizontal."""
+    """Uniform motion along a line of `length` pixels, `angle` degrees counter-clockwise from horizontal."""
     _check_size(size)
     if not 0 <= length <= size - 1:
-        raise UsageError(f"A motion of {length} px does not fit into a {size}x{size} kernel: use 0 to {size - 1} px.")
-    along = np.linspace(-length / 2, length / 2, 1 + 64 * math.ceil(length + 1))
-    direction = np.array([-math.sin(math.radians(angle)), math.cos(math.radians(angle))])
+        raise UsageError(f"A motion in a {size}x{size} kernel is 0 to {size - 1} px long, not {length}.")
+    along = np.linspace(-length / 2, length / 2, 1 + 64 * math.ceil(length))
+    direction = np.array([-math.sin(math.radians(angle)), math.cos(math.radians(angle))])  # down, right
     return _rasterize(direction[:, None] * along, size)
 
 
 def disk(size: int, radius: float) -> Tensor:
     """Defocus by a round aperture: a uniform disk of `radius` pixels, its edge weighted by area."""
     _check_size(size)
-    if not 0 < radius <= size / 2:
-        raise UsageError(f"A disk of radius {radius} px does not fit into a {size}x{size} kernel: use at most {size / 2}.")
-    fine = 16
+    if not 0.5 <= radius <= size / 2:
+        raise UsageError(f"A disk in a {size}x{size} kernel has a radius of 0.5 to {size / 2}, not {radius}.")
+    fine = 32
     offset = (torch.arange(size * fine) + 0.5) / fine - size / 2
-    inside = (offset[:, None] ** 2 + offset**2 <= max(radius, 0.5) ** 2).float()
-    k = inside.reshape(size, fine, size, fine).mean((1, 3))
-    return (k / k.sum())[None]
+    inside = offset[:, None] ** 2 + offset**2 <= radius**2
+    return _normalized(inside.double().reshape(size, fine, size, fine).mean((1, 3)))
 
 
 def gaussian(size: int, sigma: float) -> Tensor:
-    """An isotropic Gaussian of standard deviation `sigma` pixels, sampled at pixel centres and cut off at the border."""
+    """A Gaussian of standard deviation `sigma` pixels, sampled at pixel centres and cut off at the border."""
     _check_size(size)
     if not sigma > 0:
         raise UsageError(f"The standard deviation of a Gaussian kernel must be positive, not {sigma}.")
-    profile = torch.exp(-0.5 * ((torch.arange(size) - size // 2) / sigma) ** 2)
-    k = profile[:, None] * profile
-    return (k / k.sum())[None]
+    profile = torch.exp(-0.5 * ((torch.arange(size).double() - size // 2) / sigma) ** 2)
+    return _normalized(profile[:, None] * profile)
 
 
 def delta(size: int) -> Tensor:
@@ -81,9 +79,9 @@ def delta(size: int) -> Tensor:
 
 
 def _rasterize(path: np.ndarray, size: int) -> Tensor:
-    """Time spent in each pixel by a path (2, samples) of mean zero, in pixels (row, column) from the centre.
+    """Time spent in each pixel by a path (2, samples) of mean zero, in pixels (down, right) from the centre.
 
-    Each sample is shared bilinearly among four pixels, which keeps its position: the kernel's centroid is the centre.
+    Each sample is shared bilinearly among four pixels, which keeps its position: the centroid is the centre.
     """
     corner = np.floor(path).astype(int)
     fraction = path - corner
@@ -91,7 +89,11 @@ def _rasterize(path: np.ndarray, size: int) -> Tensor:
     for down, right in itertools.product((0, 1), repeat=2):
         weight = abs(1 - down - fraction[0]) * abs(1 - right - fraction[1])
         np.add.at(k, (corner[0] + down + size // 2, corner[1] + right + size // 2), weight)
-    return torch.tensor(k[None, :size, :size] / k.sum(), dtype=torch.float32)
+    return _normalized(torch.from_numpy(k[:size, :size]))
+
+
+def _normalized(k: Tensor) -> Tensor:
+    return (k / k.sum())[None].float()
 
 
 def _check_size(size: int) -> None:

@@ -31,7 +31,7 @@ def read_image(path: str | Path) -> Tensor:
         raise DeblurError(f"{path} is empty: copy or download it again.")
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            values = _values(picture)
+            values = _values(ImageOps.exif_transpose(picture))
     except Exception as error:  # Pillow's decoders raise nearly every kind, from SyntaxError to struct.error
         raise DeblurError(f"{path} is damaged or not a picture: give a JPEG, PNG or TIFF file.") from error
     height, width = values.shape[:2]

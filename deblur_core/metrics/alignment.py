@@ -20,16 +20,18 @@ from deblur_core.metrics.quality import as_pictures, psnr, wang_ssim
 @dataclass(frozen=True, eq=False)
 class Aligned:
     """The scores at the best shift, and the two crops (h - 2 border, w - 2 border) that gave them."""
-    psnr: float                               # dB, peak 1 on [0, 1], which is peak 255 on [0, 255]
-    ssim: float                               # wang_ssim
-    shift: tuple[float, float]                # (dy, dx) px: estimate[y + dy, x + dx] matches sharp[y, x]
-    ssd: float                                # sum of squared differences, values in [0, 1]
+
+    psnr: float  # dB, peak 1 on [0, 1], which is peak 255 on [0, 255]
+    ssim: float  # wang_ssim
+    shift: tuple[float, float]  # (dy, dx) px: estimate[y + dy, x + dx] matches sharp[y, x]
+    ssd: float  # sum of squared differences, values in [0, 1]
     estimate: np.ndarray = field(repr=False)  # resampled at the shift; neither clipped nor rounded
     sharp: np.ndarray = field(repr=False)
 
 
-def aligned(estimate: ArrayLike, sharp: ArrayLike, max_shift: int = 5, border: int = 15,
-            downsample: bool = False) -> Aligned:
+def aligned(
+    estimate: ArrayLike, sharp: ArrayLike, max_shift: int = 5, border: int = 15, downsample: bool = False
+) -> Aligned:
     """PSNR and SSIM of a grey estimate at its best shift against the sharp picture.
 
     Protocol (comp_upto_shift.m by A. Levin, as in the SelfDeblur release): `border` pixels are cut off each
@@ -45,8 +47,10 @@ def aligned(estimate: ArrayLike, sharp: ArrayLike, max_shift: int = 5, border: i
     estimate, sharp: arrays or tensors (h, w) or (1, 1, h, w) in [0, 1], with sides of at least 2 border + 11.
     """
     if not 0 <= max_shift <= border:
-        raise UsageError(f"max_shift must lie between 0 and the border of {border} px, not be {max_shift}: "
-                         f"a larger shift would look outside the picture")
+        raise UsageError(
+            f"max_shift must lie between 0 and the border of {border} px, not be {max_shift}: "
+            f"a larger shift would look outside the picture"
+        )
     estimate, sharp = as_pictures(estimate, sharp, side=2 * border + 11)
     if len(sharp) != 1:
         raise UsageError(f"aligned metrics compare grey pictures, not {len(sharp)} channels: pass their luma")
@@ -84,14 +88,15 @@ def error_ratio(estimate: Aligned, known: Aligned, definition: Literal["ssd", "n
 
 def _crop(picture: np.ndarray, margin: int) -> np.ndarray:
     height, width = picture.shape
-    return picture[margin:height - margin, margin:width - margin]
+    return picture[margin : height - margin, margin : width - margin]
 
 
 def _resample(picture: np.ndarray, y: float, x: float, shape: tuple[int, int]) -> np.ndarray:
     """The window of this shape with its corner at (y, x), interpolated linearly along each axis."""
+
     def along_rows(a: np.ndarray, start: float, length: int) -> np.ndarray:
         whole, fraction = int(start), start % 1
-        near, far = a[whole:whole + length], a[whole + 1:whole + 1 + length]
+        near, far = a[whole : whole + length], a[whole + 1 : whole + 1 + length]
         return (1 - fraction) * near + fraction * far if fraction else near
 
     return along_rows(along_rows(picture, y, shape[0]).T, x, shape[1]).T
@@ -102,7 +107,7 @@ def _best_corner(estimate: np.ndarray, sharp: np.ndarray) -> tuple[float, float]
     level = sharp.mean()  # common to both, so it changes no difference; without it the squares round less
     estimate, sharp = estimate - level, sharp - level
     ssd = _ssd_of_shifts(estimate, sharp)
-    rounding = 1e-14 * ((estimate ** 2).sum() + (sharp ** 2).sum())  # measured: at most 2e-15
+    rounding = 1e-14 * ((estimate**2).sum() + (sharp**2).sum())  # measured: at most 2e-15
     row, column = np.unravel_index(np.argmax(ssd <= ssd.min() + rounding), ssd.shape)
     return float(row) / 4, float(column) / 4
 
@@ -118,20 +123,22 @@ def _ssd_of_shifts(estimate: np.ndarray, sharp: np.ndarray) -> np.ndarray:
     """
     positions = [length - window + 1 for length, window in zip(estimate.shape, sharp.shape, strict=True)]
     spectrum = fft.rfft2(estimate) * fft.rfft2(sharp, estimate.shape).conj()
-    correlation = fft.irfft2(spectrum, estimate.shape)[:positions[0], :positions[1]]
+    correlation = fft.irfft2(spectrum, estimate.shape)[: positions[0], : positions[1]]
 
     def energy(picture: np.ndarray) -> np.ndarray:
         """Sums of squares over all windows that have the shape of the sharp picture."""
         rows, columns = (_windows(*lengths) for lengths in zip(picture.shape, sharp.shape, strict=True))
-        return rows @ picture ** 2 @ columns.T
+        return rows @ picture**2 @ columns.T
 
     along_y, along_x = np.diff(estimate, axis=0), np.diff(estimate, axis=1)
-    whole = energy(estimate) - 2 * correlation + (sharp ** 2).sum()
+    whole = energy(estimate) - 2 * correlation + (sharp**2).sum()
     (hat_y, bump_y), (hat_x, bump_x) = (_quarter_steps(count) for count in positions)
-    return (hat_y @ whole @ hat_x.T
-            - bump_y @ energy(along_y) @ hat_x.T
-            - hat_y @ energy(along_x) @ bump_x.T
-            + bump_y @ energy(np.diff(along_y, axis=1)) @ bump_x.T)
+    return (
+        hat_y @ whole @ hat_x.T
+        - bump_y @ energy(along_y) @ hat_x.T
+        - hat_y @ energy(along_x) @ bump_x.T
+        + bump_y @ energy(np.diff(along_y, axis=1)) @ bump_x.T
+    )
 
 
 def _windows(length: int, window: int) -> np.ndarray:

@@ -36,8 +36,8 @@ def align_kernel(k: ArrayLike, k_true: ArrayLike) -> np.ndarray:
     row, column = np.unravel_index(correlation.argmax(), correlation.shape)
     (height, width), (rows, columns) = k.shape, k_true.shape
     canvas = np.zeros((rows + 2 * (height - 1), columns + 2 * (width - 1)))
-    canvas[row:row + height, column:column + width] = k
-    return canvas[height - 1:height - 1 + rows, width - 1:width - 1 + columns]
+    canvas[row : row + height, column : column + width] = k
+    return canvas[height - 1 : height - 1 + rows, width - 1 : width - 1 + columns]
 
 
 def kernel_error(k: ArrayLike, k_true: ArrayLike) -> float:
@@ -47,7 +47,7 @@ def kernel_error(k: ArrayLike, k_true: ArrayLike) -> float:
     error, too. Both kernels should sum to one.
     """
     k, k_true = _kernel(k), _kernel(k_true)
-    squares = (k ** 2).sum() + (k_true ** 2).sum() - 2 * _correlation(k, k_true).max()
+    squares = (k**2).sum() + (k_true**2).sum() - 2 * _correlation(k, k_true).max()
     return float(max(0, squares) / k_true.size)
 
 
@@ -66,6 +66,8 @@ def _kernel(values: ArrayLike) -> np.ndarray:
     k = as_float64(values)
     k = k[0] if k.ndim == 3 and len(k) == 1 else k
     if k.ndim != 2 or (k < 0).any() or not k.any():
-        raise UsageError(f"a kernel is (h, w) or (1, h, w), non-negative and not all zero, unlike this one "
-                         f"of shape {k.shape}: pass one kernel, clipped at zero")
+        raise UsageError(
+            f"a kernel is (h, w) or (1, h, w), non-negative and not all zero, unlike this one "
+            f"of shape {k.shape}: pass one kernel, clipped at zero"
+        )
     return k

@@ -46,8 +46,11 @@ def wang_ssim(estimate: ArrayLike, sharp: ArrayLike, downsample: bool = False) -
     factor = max(1, int(min(sharp.shape[1:]) / 256 + 0.5))  # MATLAB rounds a half up
     if downsample and factor > 1:
         estimate, sharp = _reduce(estimate, factor), _reduce(sharp, factor)
-    return float(structural_similarity(estimate, sharp, data_range=1, channel_axis=0, gaussian_weights=True,
-                                       sigma=1.5, use_sample_covariance=False))
+    return float(
+        structural_similarity(
+            estimate, sharp, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
 
 
 def _reduce(picture: np.ndarray, factor: int) -> np.ndarray:
@@ -74,12 +77,15 @@ def as_pictures(estimate: ArrayLike, sharp: ArrayLike, *, side: int = 1) -> tupl
     """Both as float64 (c, h, w), checked to have one shape and at least `side` pixels each way."""
     first, second = (_with_channels(as_float64(picture)) for picture in (estimate, sharp))
     if first.shape != second.shape or first.ndim != 3:
-        raise UsageError(f"metrics compare two pictures of one shape, (h, w), (c, h, w) or (1, c, h, w), "
-                         f"not {first.shape} and {second.shape}: crop or convert one of them")
+        raise UsageError(
+            f"metrics compare two pictures of one shape, (h, w), (c, h, w) or (1, c, h, w), "
+            f"not {first.shape} and {second.shape}: crop or convert one of them"
+        )
     height, width = first.shape[1:]
     if min(height, width) < side:
-        raise UsageError(f"this metric needs at least {side} x {side} pixels, not {height} x {width}: "
-                         f"use a larger picture")
+        raise UsageError(
+            f"this metric needs at least {side} x {side} pixels, not {height} x {width}: use a larger picture"
+        )
     return first, second
 
 

@@ -17,6 +17,7 @@ from deblur_core.errors import UsageError
 @dataclass(frozen=True)
 class Interval:
     """An effect and its 95 % confidence interval from n independent observations, in their unit."""
+
     effect: float
     low: float
     high: float
@@ -46,8 +47,10 @@ def paired_difference(a: Sequence[float], b: Sequence[float], groups: Sequence[H
     of a pair are no independent evidence, so differences are first averaged in each pair; n counts the pairs.
     """
     if not len(a) == len(b) == len(groups):
-        raise UsageError(f"a paired comparison needs as many scores of each method as groups, "
-                         f"not {len(a)}, {len(b)} and {len(groups)}: pass one entry per run")
+        raise UsageError(
+            f"a paired comparison needs as many scores of each method as groups, "
+            f"not {len(a)}, {len(b)} and {len(groups)}: pass one entry per run"
+        )
     differences = defaultdict(list)
     for first, second, group in zip(a, b, groups, strict=True):
         differences[group].append(first - second)

@@ -11,6 +11,9 @@ one picture at hand; running averages, which the released code keeps and never r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,8 +33,14 @@ class ImageNetwork(nn.Module):
     output_channels, 1 for luma. Input z `(1, 8, h, w)`, output x `(1, output_channels, h, w)` in [0, 1].
     """
 
-    def __init__(self, width: int = 128, skip: int = 16, scales: int = 5, nonlocal_from: int | None = 2,
-                 output_channels: int = 1):
+    def __init__(
+        self,
+        width: int = 128,
+        skip: int = 16,
+        scales: int = 5,
+        nonlocal_from: int | None = 2,
+        output_channels: int = 1,
+    ):
         super().__init__()
         scale: Scale | None = None
         for i in reversed(range(scales)):
@@ -56,15 +65,17 @@ class Scale(nn.Module):
         self.inner = inner if inner is not None else nn.Identity()
         self.merge = nn.Sequential(
             BatchNorm(skip + width),
-            ReflectConv(skip + width, width), *norm_activation(width),
-            UnbiasedConv(width, width, 1), *norm_activation(width),
+            ReflectConv(skip + width, width),
+            *norm_activation(width),
+            UnbiasedConv(width, width, 1),
+            *norm_activation(width),
         )
 
-    def forward(self, z: Tensor) -> Tensor:                                  # (1, c, h, w)
+    def forward(self, z: Tensor) -> Tensor:  # (1, c, h, w)
         h, w = z.shape[-2:]
-        deep = self.inner(self.refine(self.nonlocal_block(self.down(z))))    # (1, width, ceil(h/2), ceil(w/2))
+        deep = self.inner(self.refine(self.nonlocal_block(self.down(z))))  # (1, width, ceil(h/2), ceil(w/2))
         deep = F.interpolate(deep, scale_factor=2, mode="bilinear")[..., :h, :w]
-        return self.merge(torch.cat([self.skip(z), deep], 1))                # (1, width, h, w)
+        return self.merge(torch.cat([self.skip(z), deep], 1))  # (1, width, h, w)
 
 
 class NonLocal(nn.Module):
@@ -78,12 +89,12 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        query = self.query(features).flatten(2)                              # (1, width/2, n)
-        key = F.max_pool2d(self.key(features), 2).flatten(2)                 # (1, width/2, m)
+        query = self.query(features).flatten(2)  # (1, width/2, n)
+        key = F.max_pool2d(self.key(features), 2).flatten(2)  # (1, width/2, m)
         value = F.max_pool2d(self.value(features), 2).flatten(2)
         # (value keyᵀ) query instead of value (keyᵀ query): without a softmax the product is associative, and the
         # n x m affinity never has to exist.
-        attended = (value @ key.mT / key.shape[-1]) @ query                  # (1, width/2, n)
+        attended = (value @ key.mT / key.shape[-1]) @ query  # (1, width/2, n)
         attended = attended.unflatten(2, features.shape[-2:])
         return features + self.norm(self.project(attended))
 
@@ -117,15 +128,14 @@ def norm_activation(channels: int) -> tuple[nn.Module, nn.Module]:
 class KernelNetwork(nn.Module):
     """G_k: a fully connected network from a random code to a kernel (section 3.2; ablation in section 4.1.2).
 
-    Args: kernel_size, side of the kernel; hidden_layers, 1 in the paper, 0 and 2 in its Table 2 (the width of the second
-    hidden layer is not stated there; here it is 1000 like the first). Input `(200,)`, output k `(1, side, side)`.
+    Args: kernel_size, side of the kernel; hidden_layers, 1 in the paper, 0 and 2 in its Table 2 (the width of the
+    second hidden layer is not stated there; here it is 1000 like the first). Input `(200,)`, output `(1, side, side)`.
     """
 
     def __init__(self, kernel_size: int, hidden_layers: int = 1, hidden_width: int = 1000):
         super().__init__()
         widths = [CODE_LENGTH] + [hidden_width] * hidden_layers
-        self.hidden = nn.Sequential(*(
-            layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU6())))
+        self.hidden = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU6())))
         self.to_kernel = nn.Linear(widths[-1], kernel_size**2)
         self.kernel_size = kernel_size
 
@@ -174,3 +184,14 @@ def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
                 module.weight.uniform_(-bound, bound, generator=generator)
                 module.bias.uniform_(-bound, bound, generator=generator)
     return network
+
+
+def variants(height: int, width: int, kernel_size: int = 27) -> Iterator[tuple[str, nn.Module, tuple[Tensor, ...]]]:
+    """The networks for a picture y of this size, each with a name and meta inputs, for counting."""
+    z = torch.empty(1, INPUT_CHANNELS, height + kernel_size - 1, width + kernel_size - 1, device="meta")
+    for channels, skip in ((128, 16), (64, 8), (32, 4)):
+        yield f"SelfDeblur, image, {channels} channels", ImageNetwork(channels, skip), (z,)
+    yield "SelfDeblur, image, 128 channels, no non-local blocks", ImageNetwork(nonlocal_from=None), (z,)
+    for layers in (0, 1, 2):
+        network = KernelNetwork(kernel_size, layers)
+        yield f"SelfDeblur, kernel of {kernel_size} px, {layers} hidden", network, (torch.empty(CODE_LENGTH),)

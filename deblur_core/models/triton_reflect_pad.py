@@ -26,13 +26,13 @@ def _backward(gradient, out, height, width, channels, size, BLOCK: tl.constexpr)
     channel, pixel = index % channels, index // channels
     j, row = pixel % width, pixel // width
     image, i = row // height, row % height
-    total = tl.zeros((BLOCK,), tl.float32)
+    total = tl.full((BLOCK,), 0, tl.float32)  # tl.zeros is a jitted function, which interpreted code cannot call
     # A pixel is seen at its own place and, in the second line from a border, again beyond that border.
     for a in tl.static_range(3):
-        p = i + 1 if a == 0 else (tl.zeros_like(i) if a == 1 else tl.zeros_like(i) + height + 1)
+        p = i + 1 if a == 0 else (i * 0 if a == 1 else i * 0 + height + 1)
         seen_p = i >= 0 if a == 0 else (i == 1 if a == 1 else i == height - 2)
         for b in tl.static_range(3):
-            q = j + 1 if b == 0 else (tl.zeros_like(j) if b == 1 else tl.zeros_like(j) + width + 1)
+            q = j + 1 if b == 0 else (j * 0 if b == 1 else j * 0 + width + 1)
             seen_q = j >= 0 if b == 0 else (j == 1 if b == 1 else j == width - 2)
             place = ((image * (height + 2) + p) * (width + 2) + q) * channels + channel
             total += tl.load(gradient + place, mask=(index < size) & seen_p & seen_q, other=0).to(tl.float32)
@@ -50,7 +50,7 @@ class _Pad(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> Tensor:
-        b, c, h, w = ctx.shape
+        _, c, h, w = ctx.shape
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         out = torch.empty(ctx.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last)
         _backward[(triton.cdiv(out.numel(), BLOCK),)](gradient, out, h, w, c, out.numel(), BLOCK)

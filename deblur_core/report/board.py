@@ -83,17 +83,13 @@ def board(studies: Iterable[Study], found: Found) -> list[Row]:
     studies = list(studies)
     for study in studies:
         for claim_id in study.claims:
-            rows[claim_id] = Row(
-                rows[claim_id].claim, reason=f"not run yet: deblur figures --only {study.name}"
-            )
+            rows[claim_id] = Row(rows[claim_id].claim, reason=f"not run yet: deblur figures --only {study.name}")
     for profile in PROFILES:
         judged: dict[str, str] = {}
         for study in studies:
             for claim_id, evidence in evidence_of(study, found.get((study.name, profile), [])).items():
                 if claim_id in judged:
-                    raise ValueError(
-                        f"{claim_id} is judged by two studies, {judged[claim_id]} and {study.name}."
-                    )
+                    raise ValueError(f"{claim_id} is judged by two studies, {judged[claim_id]} and {study.name}.")
                 judged[claim_id] = study.name
                 rows[claim_id] = Row(rows[claim_id].claim, evidence, profile)
     return list(rows.values())
@@ -118,11 +114,11 @@ def intervals(evidence: Evidence) -> str:
 
 
 def describe(comparison: Comparison) -> str:
-    """For example: PSNR +2.31 dB [1.20, 3.42], n = 32."""
+    """For example: PSNR: +2.31 dB [1.20, 3.42], n = 32."""
     effect, low, high = (_digits(value) for value in (comparison.effect, comparison.low, comparison.high))
     sign = "+" if comparison.effect > 0 else ""
     unit = f" {comparison.unit}" if comparison.unit else ""
-    return f"{comparison.name} {sign}{effect}{unit} [{low}, {high}], n = {comparison.n}"
+    return f"{comparison.name}: {sign}{effect}{unit} [{low}, {high}], n = {comparison.n}"
 
 
 def summary(verdicts: Iterable[str]) -> str:

@@ -43,7 +43,7 @@ def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) ->
         *map(Table.to_markdown, board.tables(rows)),
     ]
     for study in studies:
-        parts += [f"## {study.title}\n", f"{PAPERS[study.paper]}. {_notebook_links(study, output)}\n"]
+        parts += [f"## {study.title}\n", f"{PAPERS[study.paper]}.{_notebook_links(study, output)}\n"]
         not_run = f"Not run yet: `deblur figures --only {study.name}` does.\n"
         parts += _sections(study, found, output) or [not_run]
     text = "\n".join(parts)
@@ -64,7 +64,7 @@ def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
         results = found.get((study.name, profile), [])
         if not results:
             continue
-        parts += [f"### {study.title}: {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
+        parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
         parts += [table.to_markdown() for table in study.tables(results)]
         if evidence := board.evidence_of(study, results):
             parts.append(_evidence_table(evidence, profile).to_markdown())
@@ -107,8 +107,8 @@ def _notebook_links(study: Study, output: Path) -> str:
     source = REPOSITORY / "notebooks" / f"{study.notebook}.ipynb"
     shown = output / "notebooks" / f"{study.notebook}.html"
     links = {source: source.name, shown: "as a page"}
-    return " · ".join(
-        f"[{name}]({Path(os.path.relpath(path, output)).as_posix()})"
+    return "".join(
+        f" · [{name}]({Path(os.path.relpath(path, output)).as_posix()})"
         for path, name in links.items()
         if path.exists()
     )
@@ -129,6 +129,4 @@ def check_links(output: Path) -> None:
     for name, pattern in (("README.md", r"\]\(([^)#]+)\)"), ("index.html", r'(?:href|src)="([^"#]+)"')):
         for link in re.findall(pattern, (output / name).read_text(encoding="utf-8")):
             if "://" not in link and not (output / link).exists():
-                raise DeblurError(
-                    f"{output / name} links to {link}, which is not there: deblur figures mends it."
-                )
+                raise DeblurError(f"{output / name} links to {link}, which is not there: deblur figures mends it.")

@@ -30,9 +30,7 @@ def execute(notebook: Path, profile: str, output: Path) -> None:
         # Counted from 0 with the injected cell in front, which is the cell's number in the notebook itself.
         raise DeblurError(f"Notebook {notebook.name} failed in cell {error.cell_index}: {reason}") from error
     except DeadKernelError as error:
-        raise DeblurError(
-            f"Notebook {notebook.name} lost its kernel, most often for want of memory."
-        ) from error
+        raise DeblurError(f"Notebook {notebook.name} lost its kernel, most often for want of memory.") from error
     write_atomically(output, to_html(executed, notebook.stem).encode())
 
 

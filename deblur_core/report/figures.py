@@ -61,9 +61,7 @@ def _notebooks(stems: set[str] | None) -> list[Path]:
 @contextmanager
 def _executor(workers: int | None, scheduler: str | None, device: str) -> Iterator[Executor | None]:
     if scheduler is None:
-        with default_executor(
-            workers or (8 if device.startswith("cuda") else available_cores()), device
-        ) as local:
+        with default_executor(workers or (8 if device.startswith("cuda") else available_cores()), device) as local:
             yield local
         return
     try:
@@ -73,8 +71,6 @@ def _executor(workers: int | None, scheduler: str | None, device: str) -> Iterat
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
-        raise DeblurError(
-            f"No Dask scheduler answers at {scheduler}: start one, or leave --scheduler out."
-        ) from error
+        raise DeblurError(f"No Dask scheduler answers at {scheduler}: start one, or leave --scheduler out.") from error
     with client:
         yield client.get_executor()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 
 CSS = """
-body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem;
+body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 70rem;
        margin: 2.5rem auto; padding: 0 1.25rem; }
+p, ul, ol { max-width: 54rem; }
 h1, h2, h3 { line-height: 1.2; margin: 2.2rem 0 .7rem; } h1 { font-size: 1.9rem; } h2 { font-size: 1.45rem; }
 h2 { border-top: 1px solid #ddd; padding-top: 1.6rem; } h3 { font-size: 1.1rem; }
 a { color: #0072b2; } a.anchor-link { display: none; }
@@ -18,6 +19,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bo
 th { border-bottom: 2px solid #888; } caption { text-align: left; padding-bottom: .3rem; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; } 
 figcaption, p > em:only-child { color: #444; }
+.k, .kn, .ow { color: #0072b2; } .s1, .s2, .sa { color: #a33c00; } .c1 { color: #6a6a6a; }
 .verdict { font-weight: 600; white-space: nowrap; }
 .reproduced, .exact { color: #00664a; } .contradicted { color: #a33c00; } .inconclusive { color: #7a5600; }
 .not-run { color: #555; font-weight: 400; }

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from deblur_core.data import write_atomically
-from deblur_core.errors import DeblurError
 from deblur_core.report.board import summary
 
 _MARKED = re.compile(r"(<!-- (?P<name>[\w.-]+) -->)(.*?)(<!-- / -->)", re.DOTALL)
@@ -18,8 +17,9 @@ def facts(reports: Path) -> dict[str, str]:
     rows = json.loads((reports / "claims.json").read_text(encoding="utf-8"))
     found = {"claims": summary(row["verdict"] for row in rows)}
     for row in rows:
-        for comparison in row["interval"][:1]:
-            effect = f"{comparison['effect']:+.1f} {comparison['unit']}".strip()
+        if row["interval"] and row["interval"][0]["effect"] is not None:
+            first = row["interval"][0]
+            effect = f"{first['effect']:+.1f} {first['unit']}".strip()
             found[row["id"]] = f"{effect}, {row['verdict']} at {row['profile']}"
     minutes = reports / "recorded" / "minutes.json"
     if minutes.exists():
@@ -28,15 +28,14 @@ def facts(reports: Path) -> dict[str, str]:
     return found
 
 
+def names(text: str) -> set[str]:
+    """The facts that `text` asks for."""
+    return {match["name"] for match in _MARKED.finditer(text)}
+
+
 def fill(text: str, found: dict[str, str]) -> str:
-    """Put every fact between its markers `<!-- name --><!-- / -->`. Raises DeblurError for an unknown one."""
-
-    def replace(match: re.Match) -> str:
-        if match["name"] not in found:
-            raise DeblurError(f"README.md asks for '{match['name']}', which no results file gives.")
-        return f"{match[1]}{found[match['name']]}{match[4]}"
-
-    return _MARKED.sub(replace, text)
+    """Put every fact between its markers `<!-- name --><!-- / -->`; what is not known yet stays as it is."""
+    return _MARKED.sub(lambda match: f"{match[1]}{found.get(match['name'], match[3])}{match[4]}", text)
 
 
 def update(path: Path, reports: Path) -> None:

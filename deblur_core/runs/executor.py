@@ -55,9 +55,7 @@ def run_jobs(
                 if failure is not None:
                     failures[job] = failure
                 elif results[job] is None:
-                    failures[job] = DeblurError(
-                        f"no result came to {store.root}, which every worker must see"
-                    )
+                    failures[job] = DeblurError(f"no result came to {store.root}, which every worker must see")
     except BrokenExecutor as error:
         raise DeblurError(
             "A worker process died, most often for want of memory: the finished jobs are kept, "
@@ -77,19 +75,19 @@ def run_jobs(
 def default_executor(workers: int = 1, device: str = "cpu") -> Iterator[Executor | None]:
     """What runs jobs on this machine, for `run_jobs`.
 
-    On the CPU: this process for one worker, else fresh processes that share the cores. On a GPU: threads,
-    which share one CUDA context, each job on a stream of its own.
+    One worker is this process. More are, on the CPU, fresh processes that share its cores and, on a GPU,
+    threads of this process, which share one CUDA context; each job there has a stream of its own.
     """
+    if workers <= 1:
+        yield None
+        return
     executor: Executor
     if device.startswith("cuda"):
         executor = ThreadPoolExecutor(workers)
-    elif workers > 1:
+    else:
         threads = max(1, available_cores() // workers)
         spawn = multiprocessing.get_context("spawn")  # a forked copy of torch's thread pools can hang
         executor = ProcessPoolExecutor(workers, spawn, _begin_worker, (threads,))
-    else:
-        yield None
-        return
     try:
         yield executor
     finally:

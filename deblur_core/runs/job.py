@@ -156,9 +156,7 @@ def run_job(job: Job, context: Context | None = None) -> Result:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise DeblurError(
-            f"This code has no task {job.task} ({error}): run the job with its own code."
-        ) from error
+        raise DeblurError(f"This code has no task {job.task} ({error}): run the job with its own code.") from error
     if function.numerics != job.numerics:
         raise DeblurError(
             f"{job} is of numerics version {job.numerics}, this code of {function.numerics}: create it anew."

@@ -15,7 +15,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,7 +71,7 @@ class Store:
         """All results, by key."""
         return (result for key in self.keys() if (result := self._get(key)) is not None)
 
-    def lock(self, job: Job):
+    def lock(self, job: Job) -> AbstractContextManager[None]:
         """A context that one process or thread at a time is in for this job; a kill leaves it too."""
         return self._lock(job.key)
 
@@ -83,9 +83,7 @@ class Store:
         wanted = sorted(self.keys() if keys is None else set(keys))
         good = [key for key in wanted if self._get(key) is not None]
         if keys is not None and len(good) < len(wanted):
-            raise DeblurError(
-                f"Only {len(good)} of the {len(wanted)} results to pack are there: run the others."
-            )
+            raise DeblurError(f"Only {len(good)} of the {len(wanted)} results to pack are there: run the others.")
         with replacing(Path(path)) as partial, zipfile.ZipFile(partial, "w") as pack:
             for key, file in itertools.product(good, _FILES):
                 # A bare ZipInfo has no date and no owner: the same results give the same bytes.

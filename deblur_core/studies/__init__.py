@@ -36,9 +36,7 @@ REPOSITORY = Path(deblur_core.__file__).parents[1]
 @cache
 def discover() -> dict[str, Study]:
     """Every module here that defines STUDY, by name, in the order of the notebooks."""
-    modules = [
-        importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
-    ]
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     studies = [module.STUDY for module in modules if hasattr(module, "STUDY")]
     return {study.name: study for study in sorted(studies, key=lambda study: (study.notebook, study.name))}
 
@@ -53,9 +51,7 @@ def get(name: str) -> Study:
 def jobs(study: Study, profile: str) -> list[Job]:
     """The jobs of a study at a named profile; UsageError where it has no such profile."""
     if profile not in study.profiles:
-        raise UsageError(
-            f"Study {study.name} has no profile '{profile}': choose one of {', '.join(study.profiles)}."
-        )
+        raise UsageError(f"Study {study.name} has no profile '{profile}': choose one of {', '.join(study.profiles)}.")
     return study.jobs(study.profiles[profile])
 
 
@@ -106,9 +102,7 @@ def _recorded_folder() -> Path:
 def _read(path: Path, modified: int) -> list[Result]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["results"]
-        return [
-            Result(Job.from_json(entry["job"]), entry["values"], {}, entry["provenance"]) for entry in entries
-        ]
+        return [Result(Job.from_json(entry["job"]), entry["values"], {}, entry["provenance"]) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise DeblurError(f"{path} is damaged: restore it with git, or record it again.") from error
 

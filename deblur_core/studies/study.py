@@ -67,8 +67,7 @@ class Table:
         cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
         ]
         head = [self.title] if self.title else []
         return "\n".join([*head, lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
+import matplotlib.style
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe & Ito, "Color Universal Design", 2008: told apart with every kind of colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
@@ -20,7 +21,7 @@ STYLE = {
     "font.size": 9,
     "legend.frameon": False,
     "figure.dpi": 110,
-    "savefig.dpi": 110,
+    "savefig.dpi": 150,
     "savefig.facecolor": "white",
     "image.interpolation": "nearest",
     "image.cmap": "gray",
@@ -35,7 +36,7 @@ def subplots(
     The house style holds for the whole process from the first call on. pyplot is not involved: a notebook
     shows the figure once, where it is returned, and a server without a display draws it too.
     """
-    matplotlib.rcParams.update(STYLE)
+    matplotlib.style.use(STYLE)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 

@@ -15,8 +15,9 @@ MARKS = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 def jobs(profile: Profile) -> list[Job]:
     """The joint runs of Table 1: the same jobs, so nothing is computed twice."""
-    return [pairs.restore_job(profile.dataset, name, profile.recipe, seed, profile.crop)
-            for name, seed in profile.runs()]
+    return [
+        pairs.restore_job(profile.dataset, name, profile.recipe, seed, profile.crop) for name, seed in profile.runs()
+    ]
 
 
 def tables(results: list[Result]) -> list[Table]:
@@ -28,10 +29,22 @@ def tables(results: list[Result]) -> list[Table]:
     rows = []
     for mark in MARKS:
         i = pairs.CURVE_AT.index(mark)
-        rows.append((iterations[i], f"{psnr[:, i].mean():.2f}", f"{error[:, i].mean():.2e}", f"{similarity[:, i].mean():.3f}"))
-    return [Table("Picture and kernel along the run",
-                  ("iteration", "PSNR (dB)", "kernel error (MSE)", "kernel similarity"), rows,
-                  f"Mean over {len(results)} joint runs.")]
+        rows.append(
+            (
+                iterations[i],
+                f"{psnr[:, i].mean():.2f}",
+                f"{error[:, i].mean():.2e}",
+                f"{similarity[:, i].mean():.3f}",
+            )
+        )
+    return [
+        Table(
+            "Picture and kernel along the run",
+            ("iteration", "PSNR (dB)", "kernel error (MSE)", "kernel similarity"),
+            rows,
+            f"Mean over {len(results)} joint runs.",
+        )
+    ]
 
 
 def figures(results: list[Result]) -> list[Figure]:
@@ -40,12 +53,21 @@ def figures(results: list[Result]) -> list[Figure]:
     iterations, psnr = pairs.curves(results, "psnr")
     _, error = pairs.curves(results, "kernel_error")
     figure, ((left, right),) = subplots(1, 2, width=3.6, height=2.8)
-    for panel, values, label, logarithmic in ((left, error, "kernel error (MSE)", True), (right, psnr, "PSNR (dB)", False)):
+    for panel, values, label, logarithmic in (
+        (left, error, "kernel error (MSE)", True),
+        (right, psnr, "PSNR (dB)", False),
+    ):
         panel.plot(iterations, values.T, color=PALETTE[5], linewidth=0.6, alpha=0.6)
         panel.plot(iterations, values.mean(0), color=PALETTE[0], linewidth=2)
         panel.set(xlabel="iteration", ylabel=label, xscale="log", yscale="log" if logarithmic else "linear")
-    drawn = [Figure("curves", figure, "Kernel error falls and PSNR rises along the run; thin lines are single runs, the thick "
-                                      "line is their mean. The kernel is found early, the details of the picture come late.")]
+    drawn = [
+        Figure(
+            "curves",
+            figure,
+            "Kernel error falls and PSNR rises along the run; thin lines are single runs, the thick "
+            "line is their mean. The kernel is found early, the details of the picture come late.",
+        )
+    ]
     shown = next((result for result in results if result.arrays and result.job.settings["dataset"] == "builtin"), None)
     return drawn + ([_snapshots(shown)] if shown else [])
 
@@ -54,8 +76,10 @@ def _snapshots(result: Result) -> Figure:
     settings, arrays = result.job.settings, result.arrays
     pair = pairs.load(settings["dataset"], settings["pair"], settings["crop"])
     columns = [("blurry", pairs.to_bytes(pair.blurry), None)]
-    columns += [(f"iteration {i}", x, k) for i, x, k in
-                zip(arrays["iterations"], arrays["x_snapshots"], arrays["k_snapshots"], strict=True)]
+    columns += [
+        (f"iteration {i}", x, k)
+        for i, x, k in zip(arrays["iterations"], arrays["x_snapshots"], arrays["k_snapshots"], strict=True)
+    ]
     columns += [("truth", pairs.to_bytes(pair.sharp), pair.kernel[0].numpy())]
     figure, panels = subplots(2, len(columns), width=1.5, height=1.6)
     for (title, x, k), (top, bottom) in zip(columns, panels.T, strict=True):
@@ -64,13 +88,26 @@ def _snapshots(result: Result) -> Figure:
             bottom.set_axis_off()
         else:
             show_image(bottom, k, maximum=None)
-    return Figure("snapshots", figure, f"{settings['pair']} of the built-in set: the picture (above) and the kernel (below) as "
-                                       "they emerge. Early on only strong edges and the rough shape of the kernel are there.")
+    return Figure(
+        "snapshots",
+        figure,
+        f"{settings['pair']} of the built-in set: the picture (above) and the kernel (below) as "
+        "they emerge. Early on only strong edges and the rough shape of the kernel are there.",
+    )
 
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     return {}
 
 
-STUDY = Study("trajectory", "How picture and kernel emerge (SelfDeblur, Figure 3)", "selfdeblur", "01_selfdeblur",
-              PROFILES, jobs, tables, figures, evidence)
+STUDY = Study(
+    "trajectory",
+    "How picture and kernel emerge (SelfDeblur, Figure 3)",
+    "selfdeblur",
+    "01_selfdeblur",
+    PROFILES,
+    jobs,
+    tables,
+    figures,
+    evidence,
+)

@@ -1,7 +1,7 @@
 """Triton's interpreter for these tests, without touching the rest of the test session.
 
-`@triton.jit` decides at decoration whether a kernel is interpreted, so a second copy of the module is loaded under
-TRITON_INTERPRET=1 and put in the place from which the operator imports it, for one test at a time.
+`@triton.jit` decides at decoration whether a kernel is interpreted, so a second copy of the module is loaded
+under TRITON_INTERPRET=1 and put in the place from which the operator imports it, for one test at a time.
 """
 
 import importlib.util
@@ -9,6 +9,7 @@ import os
 import sys
 
 import pytest
+import torch
 
 NAME = "deblur_core.blur.triton_convolve"
 
@@ -21,6 +22,12 @@ def interpreted_module():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "TRITON_INTERPRET", "1")
         spec.loader.exec_module(module)
+    try:
+        module.correlate(torch.ones(1, 1, 1), torch.ones(1, 1, 1))
+    except Exception as error:  # Triton's InterpreterError, from Triton 3.6 under NumPy 2.4
+        if "0-dimensional arrays" in str(error):
+            pytest.skip("the interpreter of this Triton does not run under this NumPy")
+        raise
     return module
 
 

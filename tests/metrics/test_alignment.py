@@ -37,19 +37,26 @@ def brute_force(estimate, sharp, max_shift, border):
         if ssd < least:
             least, best, shift = ssd, crop, (dy, dx)
     mse = np.mean((255 * best - 255 * sharp) ** 2)
-    return 10 * np.log10(255 ** 2 / mse), wang_ssim(best, sharp), shift, least
+    return 10 * np.log10(255**2 / mse), wang_ssim(best, sharp), shift, least
 
 
-@pytest.mark.parametrize(("max_shift", "border", "shape"), [
-    (0, 0, (17, 12)), (1, 1, (16, 19)), (2, 5, (40, 31)), (3, 4, (37, 53)), (5, 15, (61, 64)),
-])
+@pytest.mark.parametrize(
+    ("max_shift", "border", "shape"),
+    [
+        (0, 0, (17, 12)),
+        (1, 1, (16, 19)),
+        (2, 5, (40, 31)),
+        (3, 4, (37, 53)),
+        (5, 15, (61, 64)),
+    ],
+)
 def test_equals_brute_force(max_shift, border, shape):
     for seed in range(4):
         rng = np.random.default_rng(seed)
         moved = blurred(CAMERA, seed)
         y, x = 200 + rng.integers(-max_shift, max_shift + 1, 2)
-        estimate = moved[y:y + shape[0], x:x + shape[1]]
-        sharp = CAMERA[200:200 + shape[0], 200:200 + shape[1]]
+        estimate = moved[y : y + shape[0], x : x + shape[1]]
+        sharp = CAMERA[200 : 200 + shape[0], 200 : 200 + shape[1]]
         if seed == 3:  # two pictures that have nothing in common
             estimate, sharp = rng.random((2, *shape))
         psnr, ssim, shift, ssd = brute_force(estimate, sharp, max_shift, border)
@@ -100,11 +107,14 @@ def test_a_wider_range_never_costs_psnr():
     assert scores[0] < scores[-1]
 
 
-@pytest.mark.parametrize(("turn", "shift"), [
-    (lambda a: a.T, lambda dy, dx: (dx, dy)),
-    (lambda a: a[::-1], lambda dy, dx: (-dy, dx)),
-    (lambda a: a[:, ::-1], lambda dy, dx: (dy, -dx)),
-])
+@pytest.mark.parametrize(
+    ("turn", "shift"),
+    [
+        (lambda a: a.T, lambda dy, dx: (dx, dy)),
+        (lambda a: a[::-1], lambda dy, dx: (-dy, dx)),
+        (lambda a: a[:, ::-1], lambda dy, dx: (dy, -dx)),
+    ],
+)
 def test_turns_with_the_pictures(turn, shift):
     estimate, sharp = blurred(CAMERA)[102:202, 99:189], CAMERA[100:200, 100:190]
     straight, turned = aligned(estimate, sharp), aligned(turn(estimate), turn(sharp))
@@ -115,7 +125,7 @@ def test_turns_with_the_pictures(turn, shift):
 
 @pytest.mark.parametrize("side", [60, 255])
 def test_the_first_of_equal_shifts_wins(side):
-    stripes = np.tile(CAMERA[100, 100:100 + side], (side, 1))
+    stripes = np.tile(CAMERA[100, 100 : 100 + side], (side, 1))
     assert aligned(np.roll(stripes, 2, axis=1), stripes).shift == (-5, 2)
     assert aligned(np.zeros((side, side)), stripes).shift == (-5, -5)
 
@@ -156,23 +166,32 @@ def test_takes_tensors_of_any_float_type():
     assert aligned(estimate.bfloat16(), sharp.bfloat16()).psnr == pytest.approx(exact.psnr, abs=0.1)
 
 
-@pytest.mark.parametrize(("estimate", "sharp", "settings", "message"), [
-    (CAMERA, CAMERA, {"max_shift": 16}, "border of 15 px"),
-    (CAMERA, CAMERA, {"max_shift": -1}, "border of 15 px"),
-    (CAMERA[:40, :60], CAMERA[:40, :60], {}, "at least 41 x 41"),
-    (CAMERA[:100, :100], CAMERA[:100, :101], {}, "one shape"),
-    (np.zeros((3, 64, 64)), np.zeros((3, 64, 64)), {}, "grey"),
-    (data.camera(), data.camera(), {}, "divide 8-bit values by 255"),
-    (CAMERA * np.nan, CAMERA, {}, "NaN"),
-])
+@pytest.mark.parametrize(
+    ("estimate", "sharp", "settings", "message"),
+    [
+        (CAMERA, CAMERA, {"max_shift": 16}, "border of 15 px"),
+        (CAMERA, CAMERA, {"max_shift": -1}, "border of 15 px"),
+        (CAMERA[:40, :60], CAMERA[:40, :60], {}, "at least 41 x 41"),
+        (CAMERA[:100, :100], CAMERA[:100, :101], {}, "one shape"),
+        (np.zeros((3, 64, 64)), np.zeros((3, 64, 64)), {}, "grey"),
+        (data.camera(), data.camera(), {}, "divide 8-bit values by 255"),
+        (CAMERA * np.nan, CAMERA, {}, "NaN"),
+    ],
+)
 def test_refuses_with_one_sentence(estimate, sharp, settings, message):
     with pytest.raises(UsageError, match=message):
         aligned(estimate, sharp, **settings)
 
 
 def with_difference(difference):
-    return Aligned(psnr=0, ssim=0, shift=(0, 0), ssd=np.sum(difference ** 2),
-                   estimate=CAMERA[:20, :20] + difference, sharp=CAMERA[:20, :20])
+    return Aligned(
+        psnr=0,
+        ssim=0,
+        shift=(0, 0),
+        ssd=np.sum(difference**2),
+        estimate=CAMERA[:20, :20] + difference,
+        sharp=CAMERA[:20, :20],
+    )
 
 
 def test_error_ratio_of_a_doubled_difference():
@@ -202,8 +221,11 @@ def test_scores_of_doing_nothing_on_levin():
     def read(name):
         return np.asarray(Image.open(LEVIN / name), dtype=np.float64) / 255
 
-    results = [aligned(read(f"im{image}_kernel{kernel}_img.png"), read(f"gt/im{image}.png"))
-               for kernel in range(1, 9) for image in range(1, 5)]
+    results = [
+        aligned(read(f"im{image}_kernel{kernel}_img.png"), read(f"gt/im{image}.png"))
+        for kernel in range(1, 9)
+        for image in range(1, 5)
+    ]
     psnr = np.array([result.psnr for result in results])
     assert psnr.mean() == pytest.approx(23.25, abs=0.005)
     assert np.mean([result.ssim for result in results]) == pytest.approx(0.6989, abs=0.00005)

@@ -26,8 +26,8 @@ def similarity_by_shifts(k, k_true):
     (height, width), (rows, columns) = k.shape, k_true.shape
     frame = framed(k_true, (height, width), (height, width))
     corners = product(range(height + rows + 1), range(width + columns + 1))
-    largest = max((frame[y:y + height, x:x + width] * k).sum() for y, x in corners)
-    return largest / np.sqrt((k ** 2).sum() * (k_true ** 2).sum())
+    largest = max((frame[y : y + height, x : x + width] * k).sum() for y, x in corners)
+    return largest / np.sqrt((k**2).sum() * (k_true**2).sum())
 
 
 @pytest.mark.parametrize(("shape", "true_shape"), [((9, 7), (9, 7)), ((5, 11), (8, 4)), ((1, 1), (3, 5))])
@@ -71,10 +71,18 @@ def test_error_is_that_of_the_aligned_kernel():
     assert kernel_error(k, k_true) == pytest.approx(np.mean((align_kernel(k, k_true) - k_true) ** 2))
 
 
-@pytest.mark.parametrize(("kernel", "share"), [
-    (DELTA, 1), (BOX, 1), (np.ones((2, 2)), 1), (np.full((5, 5), 0.04), 9 / 25), (np.ones((1, 7)), 3 / 7),
-    (np.diag([1, 1, 1, 1, 6.0]), 8 / 10), (framed(BOX, (20, 0), (0, 20)), 1),
-])
+@pytest.mark.parametrize(
+    ("kernel", "share"),
+    [
+        (DELTA, 1),
+        (BOX, 1),
+        (np.ones((2, 2)), 1),
+        (np.full((5, 5), 0.04), 9 / 25),
+        (np.ones((1, 7)), 3 / 7),
+        (np.diag([1, 1, 1, 1, 6.0]), 8 / 10),
+        (framed(BOX, (20, 0), (0, 20)), 1),
+    ],
+)
 def test_delta_fraction_of_known_kernels(kernel, share):
     assert delta_fraction(kernel) == pytest.approx(share)
 

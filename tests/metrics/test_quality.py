@@ -22,18 +22,21 @@ def ssim_by_windows(a, b):
     """Wang et al. 2004, equations 13-16, one window after the other, on the range [0, 255]."""
     a, b = 255 * a, 255 * b
     offsets = np.arange(11) - 5
-    weight = np.exp(-(offsets[:, None] ** 2 + offsets ** 2) / (2 * 1.5 ** 2))
+    weight = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     weight /= weight.sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     scores = []
     for y in range(a.shape[0] - 10):
         for x in range(a.shape[1] - 10):
-            p, q = a[y:y + 11, x:x + 11], b[y:y + 11, x:x + 11]
+            p, q = a[y : y + 11, x : x + 11], b[y : y + 11, x : x + 11]
             mean_p, mean_q = (weight * p).sum(), (weight * q).sum()
             variance_p, variance_q = (weight * (p - mean_p) ** 2).sum(), (weight * (q - mean_q) ** 2).sum()
             covariance = (weight * (p - mean_p) * (q - mean_q)).sum()
-            scores.append((2 * mean_p * mean_q + c1) * (2 * covariance + c2)
-                          / ((mean_p ** 2 + mean_q ** 2 + c1) * (variance_p + variance_q + c2)))
+            scores.append(
+                (2 * mean_p * mean_q + c1)
+                * (2 * covariance + c2)
+                / ((mean_p**2 + mean_q**2 + c1) * (variance_p + variance_q + c2))
+            )
     return np.mean(scores)
 
 
@@ -43,8 +46,12 @@ def matlab_reduce(a, factor):
     padded = np.pad(a, factor, mode="symmetric")
     rows, columns = (range(0, length, factor) for length in a.shape)
     corner = factor - back
-    return np.array([[padded[y + corner:y + corner + factor, x + corner:x + corner + factor].mean()
-                      for x in columns] for y in rows])
+    return np.array(
+        [
+            [padded[y + corner : y + corner + factor, x + corner : x + corner + factor].mean() for x in columns]
+            for y in rows
+        ]
+    )
 
 
 def test_psnr_of_a_constant_difference():
@@ -63,22 +70,30 @@ def test_ssim_is_that_of_scikit_image():
         return skimage.metrics.structural_similarity(a, b, data_range=1, channel_axis=-1)
 
     assert ssim(noisy(COLOUR), COLOUR) == pytest.approx(
-        oracle(np.moveaxis(noisy(COLOUR), 0, -1), np.moveaxis(COLOUR, 0, -1)))
+        oracle(np.moveaxis(noisy(COLOUR), 0, -1), np.moveaxis(COLOUR, 0, -1))
+    )
     assert ssim(noisy(COLOUR), COLOUR) != pytest.approx(wang_ssim(noisy(COLOUR), COLOUR), abs=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(11, 11), (40, 29)])
 def test_wang_ssim_window_by_window(shape):
-    sharp = CAMERA[100:100 + shape[0], 90:90 + shape[1]]
+    sharp = CAMERA[100 : 100 + shape[0], 90 : 90 + shape[1]]
     for estimate in (noisy(sharp), 1 - sharp, np.random.default_rng(1).random(shape)):
         assert wang_ssim(estimate, sharp) == pytest.approx(ssim_by_windows(estimate, sharp), abs=1e-10)
 
 
-@pytest.mark.parametrize(("shape", "factor"), [
-    ((383, 500), 1), ((384, 500), 2), ((639, 641), 2), ((640, 653), 3), ((896, 897), 4),
-])
+@pytest.mark.parametrize(
+    ("shape", "factor"),
+    [
+        ((383, 500), 1),
+        ((384, 500), 2),
+        ((639, 641), 2),
+        ((640, 653), 3),
+        ((896, 897), 4),
+    ],
+)
 def test_downsampling_is_matlabs(shape, factor):
-    sharp = np.pad(CAMERA, ((0, 512), (0, 512)), mode="reflect")[:shape[0], :shape[1]]
+    sharp = np.pad(CAMERA, ((0, 512), (0, 512)), mode="reflect")[: shape[0], : shape[1]]
     estimate = noisy(sharp)
     expected = wang_ssim(matlab_reduce(estimate, factor), matlab_reduce(sharp, factor))
     assert wang_ssim(estimate, sharp, downsample=True) == pytest.approx(expected, abs=1e-10)
@@ -105,14 +120,17 @@ def test_channels_dimensions_and_types(score):
 
 
 @pytest.mark.parametrize("score", [psnr, *VARIANTS])
-@pytest.mark.parametrize(("estimate", "sharp", "message"), [
-    (CAMERA, CAMERA[:-1], r"\(1, 512, 512\) and \(1, 511, 512\)"),
-    (CAMERA[None, None].repeat(2, 0), CAMERA[None, None].repeat(2, 0), r"\(2, 1, 512, 512\)"),
-    (CAMERA[0], CAMERA[0], "one shape"),
-    (CAMERA[:0], CAMERA[:0], "not 0 x 512"),
-    (data.camera(), data.camera(), "uint8"),
-    (CAMERA, CAMERA + np.inf, "infinity"),
-])
+@pytest.mark.parametrize(
+    ("estimate", "sharp", "message"),
+    [
+        (CAMERA, CAMERA[:-1], r"\(1, 512, 512\) and \(1, 511, 512\)"),
+        (CAMERA[None, None].repeat(2, 0), CAMERA[None, None].repeat(2, 0), r"\(2, 1, 512, 512\)"),
+        (CAMERA[0], CAMERA[0], "one shape"),
+        (CAMERA[:0], CAMERA[:0], "not 0 x 512"),
+        (data.camera(), data.camera(), "uint8"),
+        (CAMERA, CAMERA + np.inf, "infinity"),
+    ],
+)
 def test_refuses_with_one_sentence(score, estimate, sharp, message):
     with pytest.raises(UsageError, match=message):
         score(estimate, sharp)
@@ -122,4 +140,4 @@ def test_refuses_with_one_sentence(score, estimate, sharp, message):
 def test_ssim_needs_one_window(variant, side):
     assert -1 <= variant(CAMERA[:side, :side], CAMERA[-side:, -side:]) <= 1
     with pytest.raises(UsageError, match=f"at least {side} x {side}"):
-        variant(CAMERA[:side - 1, :side], CAMERA[:side - 1, :side])
+        variant(CAMERA[: side - 1, :side], CAMERA[: side - 1, :side])

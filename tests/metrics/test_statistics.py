@@ -51,12 +51,19 @@ def test_pairing_removes_what_the_pairs_share():
     assert interval.high < 1.1
     swapped = paired_difference(b, difficulty + 1, pairs)
     assert (swapped.effect, swapped.low, swapped.high) == pytest.approx(
-        (-interval.effect, -interval.high, -interval.low))
+        (-interval.effect, -interval.high, -interval.low)
+    )
 
 
-@pytest.mark.parametrize(("successes", "n", "low", "high"), [
-    (0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1), (1, 32, 0.0055, 0.1575),
-])
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        (0, 10, 0, 0.2775),
+        (5, 10, 0.2366, 0.7634),
+        (10, 10, 0.7225, 1),
+        (1, 32, 0.0055, 0.1575),
+    ],
+)
 def test_wilsons_interval_as_tabled(successes, n, low, high):
     interval = rate_interval(successes, n)
     assert (interval.effect, interval.n) == (successes / n, n)
@@ -69,11 +76,14 @@ def test_a_rate_of_no_trials_is_unknown():
     assert (interval.low, interval.high, interval.n) == (0, 1, 0)
 
 
-@pytest.mark.parametrize(("refused", "message"), [
-    (lambda: paired_difference([1, 2], [1, 2], ["one"]), "not 2, 2 and 1"),
-    (lambda: mean_interval([1, inf]), "infinity"),
-    (lambda: rate_interval(3, 2), "3 successes in 2 trials"),
-])
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (lambda: paired_difference([1, 2], [1, 2], ["one"]), "not 2, 2 and 1"),
+        (lambda: mean_interval([1, inf]), "infinity"),
+        (lambda: rate_interval(3, 2), "3 successes in 2 trials"),
+    ],
+)
 def test_refuses_with_one_sentence(refused, message):
     with pytest.raises(UsageError, match=message):
         refused()

@@ -14,6 +14,7 @@ class Product(nn.Module):
 
 class Shared(nn.Module):
     """One weight in two layers, a buffer that is not saved, and a tensor made on the way."""
+
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
@@ -24,31 +25,39 @@ class Shared(nn.Module):
         return self.second(self.first(x)) + self.offset + torch.arange(4)
 
 
-@pytest.mark.parametrize(("module", "shape", "macs", "parameters"), [
-    (nn.Conv2d(3, 8, 3, padding=1), (1, 3, 20, 30), 20 * 30 * 8 * 3 * 9, 8 * 3 * 9 + 8),
-    (nn.Conv2d(3, 8, (3, 5), stride=2), (2, 3, 21, 31), 2 * 10 * 14 * 8 * 3 * 15, 8 * 3 * 15 + 8),
-    (nn.Conv2d(8, 6, 3, groups=2, bias=False), (1, 8, 7, 9), 5 * 7 * 6 * 4 * 9, 6 * 4 * 9),
-    (nn.Conv2d(8, 8, 3, groups=8, bias=False), (1, 8, 7, 9), 5 * 7 * 8 * 9, 8 * 9),
-    (nn.Conv2d(1, 1, 3, dilation=2, bias=False), (1, 1, 9, 9), 5 * 5 * 9, 9),
-    # every input pixel of a transposed convolution meets the whole kernel, whatever the stride
-    (nn.ConvTranspose2d(8, 6, 4, stride=2, padding=1), (1, 8, 7, 9), 7 * 9 * 8 * 6 * 16, 8 * 6 * 16 + 6),
-    (nn.ConvTranspose2d(8, 6, 3, stride=2, groups=2), (2, 8, 7, 9), 2 * 7 * 9 * 8 * 3 * 9, 8 * 3 * 9 + 6),
-    (nn.Linear(200, 1000), (1, 200), 200 * 1000, 200 * 1000 + 1000),
-    (nn.Linear(200, 1000), (200,), 200 * 1000, 200 * 1000 + 1000),
-    (nn.Linear(5, 7, bias=False), (2, 3, 5), 2 * 3 * 5 * 7, 5 * 7),
-    (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Upsample(scale_factor=2)), (1, 3, 8, 8), 0, 6),
-    (nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 1, 1)), (1, 1, 5, 5), 25 * 2 + 25 * 2, 4 + 3),
-    (Shared(), (3, 4), 2 * 3 * 4 * 4, 16),
-])
+@pytest.mark.parametrize(
+    ("module", "shape", "macs", "parameters"),
+    [
+        (nn.Conv2d(3, 8, 3, padding=1), (1, 3, 20, 30), 20 * 30 * 8 * 3 * 9, 8 * 3 * 9 + 8),
+        (nn.Conv2d(3, 8, (3, 5), stride=2), (2, 3, 21, 31), 2 * 10 * 14 * 8 * 3 * 15, 8 * 3 * 15 + 8),
+        (nn.Conv2d(8, 6, 3, groups=2, bias=False), (1, 8, 7, 9), 5 * 7 * 6 * 4 * 9, 6 * 4 * 9),
+        (nn.Conv2d(8, 8, 3, groups=8, bias=False), (1, 8, 7, 9), 5 * 7 * 8 * 9, 8 * 9),
+        (nn.Conv2d(1, 1, 3, dilation=2, bias=False), (1, 1, 9, 9), 5 * 5 * 9, 9),
+        # every input pixel of a transposed convolution meets the whole kernel, whatever the stride
+        (nn.ConvTranspose2d(8, 6, 4, stride=2, padding=1), (1, 8, 7, 9), 7 * 9 * 8 * 6 * 16, 8 * 6 * 16 + 6),
+        (nn.ConvTranspose2d(8, 6, 3, stride=2, groups=2), (2, 8, 7, 9), 2 * 7 * 9 * 8 * 3 * 9, 8 * 3 * 9 + 6),
+        (nn.Linear(200, 1000), (1, 200), 200 * 1000, 200 * 1000 + 1000),
+        (nn.Linear(200, 1000), (200,), 200 * 1000, 200 * 1000 + 1000),
+        (nn.Linear(5, 7, bias=False), (2, 3, 5), 2 * 3 * 5 * 7, 5 * 7),
+        (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Upsample(scale_factor=2)), (1, 3, 8, 8), 0, 6),
+        (nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 1, 1)), (1, 1, 5, 5), 25 * 2 + 25 * 2, 4 + 3),
+        (Shared(), (3, 4), 2 * 3 * 4 * 4, 16),
+    ],
+)
 def test_counts_by_hand(module, shape, macs, parameters):
     assert count_macs(module, torch.zeros(shape)) == macs
     assert count_parameters(module) == parameters
 
 
-@pytest.mark.parametrize(("a", "b", "macs"), [
-    ((5, 6), (6, 7), 5 * 6 * 7), ((2, 3, 5, 6), (2, 3, 6, 7), 2 * 3 * 5 * 6 * 7),
-    ((5, 6), (6,), 5 * 6), ((6,), (6,), 6),
-])
+@pytest.mark.parametrize(
+    ("a", "b", "macs"),
+    [
+        ((5, 6), (6, 7), 5 * 6 * 7),
+        ((2, 3, 5, 6), (2, 3, 6, 7), 2 * 3 * 5 * 6 * 7),
+        ((5, 6), (6,), 5 * 6),
+        ((6,), (6,), 6),
+    ],
+)
 def test_matrix_products_by_hand(a, b, macs):
     assert count_macs(Product(), torch.zeros(a), torch.zeros(b)) == macs
 

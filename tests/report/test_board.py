@@ -48,7 +48,9 @@ def test_two_studies_may_not_judge_one_claim(run):
 
 
 @pytest.mark.parametrize(
-    "evidence", [{"C9.9": Evidence(holds=True)}, {"C1.1": Evidence(holds=True)}], ids=["unknown", "wrong kind"]
+    "evidence",
+    [{"C9.9": Evidence(holds=True)}, {"C1.1": Evidence(holds=True)}],
+    ids=["unknown", "wrong kind"],
 )
 def test_evidence_must_fit_the_catalogue(run, evidence):
     study = toy()
@@ -61,7 +63,18 @@ def test_json_has_one_schema_and_no_infinity(run):
     study = toy(smoke=Size(1))
     rows = board.board([study], run(study, "smoke"))
     entries = json.loads(json.dumps([row.to_json() for row in rows], allow_nan=False))
-    columns = {"id", "paper", "where", "kind", "statement", "paper_values", "ours", "profile", "interval", "verdict"}
+    columns = {
+        "id",
+        "paper",
+        "where",
+        "kind",
+        "statement",
+        "paper_values",
+        "ours",
+        "profile",
+        "interval",
+        "verdict",
+    }
     assert all(set(entry) == columns and entry["verdict"] in VERDICTS for entry in entries)
     (interval,) = entries[0]["interval"]
     assert interval["low"] is None and interval["n"] == 1, "one pair has no interval"
@@ -70,9 +83,9 @@ def test_json_has_one_schema_and_no_infinity(run):
 
 def test_an_interval_is_written_with_its_sign_unit_and_number():
     found = Comparison("PSNR", 2.306, 1.2, 3.42, 32, "dB")
-    assert board.describe(found) == "PSNR +2.31 dB [1.20, 3.42], n = 32"
+    assert board.describe(found) == "PSNR: +2.31 dB [1.20, 3.42], n = 32"
     small = Comparison("SSIM", -0.0123, -0.02, 0.0004, 8)
-    assert board.describe(small) == "SSIM -0.0123 [-0.02, 0.0004], n = 8"
+    assert board.describe(small) == "SSIM: -0.0123 [-0.02, 0.0004], n = 8"
 
 
 def test_summary_counts_every_claim():

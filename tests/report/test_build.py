@@ -37,18 +37,20 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     build(output, "laptop", store, [study])
     text = (output / "README.md").read_text()
     assert "35 claims: 1 reproduced, 34 not run." in text
-    overnight, laptop = text.index("### A toy: overnight"), text.index("### A toy: laptop")
+    overnight, laptop = text.index("### Profile overnight"), text.index("### Profile laptop")
     assert overnight < laptop, "the run that decides comes first"
     for section, jobs in ((text[overnight:laptop], 4), (text[laptop:], 3)):
         assert f"{jobs} jobs; {jobs} pairs of toys; seeds 0; " in section and "PyTorch" in section
         assert "**Toys**" in section and "PSNR \\| dB" in section
-        assert re.search(r"C1\.1 \| toys \| PSNR \+\d.*n = \d \| reproduced", section)
+        assert re.search(r"C1\.1 \| toys \| PSNR: \+\d.*n = \d \| reproduced", section)
         assert "Look at the height." in section
     assert "Look at the grey." not in text[overnight:laptop], "recorded results carry no pictures"
     assert "Look at the grey." in text[laptop:]
-    assert {"figures/toy/curve.laptop.png", "figures/toy/picture.laptop.png", "figures/toy/curve.overnight.png"} == {
-        name for name in tree(output) if name.endswith(".png")
-    }
+    assert {
+        "figures/toy/curve.laptop.png",
+        "figures/toy/picture.laptop.png",
+        "figures/toy/curve.overnight.png",
+    } == {name for name in tree(output) if name.endswith(".png")}
 
 
 def test_html_says_the_same_as_the_markdown(study, store, tmp_path):

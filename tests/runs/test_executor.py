@@ -129,8 +129,7 @@ def test_workers_that_write_elsewhere_are_noticed(store, tmp_path, monkeypatch):
 
 def test_processes_share_the_cores(processes, store):
     values = [
-        result.values
-        for result in run_jobs([Job.create(toy_tasks.worker, seed=n) for n in range(6)], store, processes)
+        result.values for result in run_jobs([Job.create(toy_tasks.worker, seed=n) for n in range(6)], store, processes)
     ]
     assert {value["threads"] for value in values} == {max(1, available_cores() // 2)}
     assert os.getpid() not in {value["process"] for value in values}

@@ -302,9 +302,7 @@ def test_a_tampered_pack_adds_nothing(store, results, tmp_path, change):
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-@pytest.mark.parametrize(
-    "name", ["../evil", "/evil", "0" * 32 + "/../../evil", "0" * 32 + "/evil", "photo.png"]
-)
+@pytest.mark.parametrize("name", ["../evil", "/evil", "0" * 32 + "/../../evil", "0" * 32 + "/evil", "photo.png"])
 def test_a_foreign_zip_writes_nothing(store, tmp_path, name, sealed):
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as pack:
         pack.writestr(name, "evil")

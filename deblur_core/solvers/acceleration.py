@@ -1,0 +1,84 @@
+"""What makes an optimisation step fast: bfloat16 twins of float32 networks, CUDA graphs, a stream for every run."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+class Bfloat16:
+    """Draws with a bfloat16 twin of a network whose weights, gradients and optimiser stay in float32.
+
+    The same arithmetic as autocast, but one fused copy of all weights an iteration instead of a cast for each, and
+    no excursion to float32 for padding and upsampling. Batch normalisation keeps float32 parameters and statistics.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.twin = copy.deepcopy(network).to(torch.bfloat16)
+        for module in self.twin.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.float()
+        self.weights, self.twin_weights = list(network.parameters()), list(self.twin.parameters())
+
+    def __call__(self, z: Tensor) -> Tensor:
+        with torch.no_grad():
+            torch._foreach_copy_(self.twin_weights, self.weights)
+        for weight in self.twin_weights:
+            weight.grad = None
+        return self.twin(z.to(torch.bfloat16))
+
+    def return_gradients(self) -> None:
+        drawn = [
+            (weight, twin)
+            for weight, twin in zip(self.weights, self.twin_weights, strict=True)
+            if twin.grad is not None
+        ]
+        for weight, _ in drawn:
+            weight.grad = torch.empty_like(weight)
+        torch._foreach_copy_([weight.grad for weight, _ in drawn], [twin.grad for _, twin in drawn])
+
+
+class Captured:
+    """Runs a function eagerly a few times, then records it as a CUDA graph and replays that.
+
+    Eager calls and the recording hold one lock: threads that optimise other pictures on the same GPU only replay then.
+    """
+
+    lock = threading.Lock()
+
+    def __init__(self, function: Callable[[], None], eager_calls: int = 3):
+        self.function, self.eager_calls = function, eager_calls
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        if self.graph is not None:
+            self.graph.replay()
+        elif self.eager_calls > 0:
+            self.eager_calls -= 1
+            with self.lock:
+                self.function()
+        else:
+            with self.lock:
+                self.graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(
+                    self.graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"
+                ):
+                    self.function()
+            self.graph.replay()
+
+
+@contextlib.contextmanager
+def own_stream(device: str) -> Iterator[None]:
+    """A CUDA stream of this run's own: graphs cannot be captured on the default one, and runs in threads overlap."""
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)
+    with torch.cuda.stream(stream):
+        yield
+        stream.synchronize()

@@ -1,0 +1,92 @@
+"""Speed of one SelfDeblur iteration, beside a plain float32 implementation that convolves directly."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from deblur_core import blur
+from deblur_core.models import selfdeblur as networks
+from deblur_core.solvers.acceleration import own_stream
+from deblur_core.solvers.losses import SimilarityLoss
+from deblur_core.solvers.selfdeblur import RECIPES, Recipe, _Optimisation
+
+PIXELS, KERNEL_SIZE = 255, 19
+PLAIN_ITERATIONS = RECIPES["released"].iterations
+
+
+def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
+    """Median seconds an iteration, all variants in turn within one run, and how often each is faster than the plain one.
+
+    `run` is the ratio of whole runs: the released recipe's iterations by the plain code against this row's recipe.
+    """
+    y = torch.rand(1, 1, PIXELS, PIXELS, generator=torch.Generator().manual_seed(0))
+    released = replace(RECIPES["released"], squared_error_until=0.0)
+    quick = replace(RECIPES["quick"], squared_error_until=0.0)
+    variants: dict[str, tuple[Callable[[], Any], int]] = {
+        "plain float32, direct convolution": (plain_step(y, released, device), PLAIN_ITERATIONS),
+        "released, float32": (_step(y, replace(released, precision="float32"), device), PLAIN_ITERATIONS),
+        "released": (_step(y, released, device), PLAIN_ITERATIONS),
+        "released, alternating": (_step(y, replace(released, alternating=True), device), PLAIN_ITERATIONS),
+        "quick": (_step(y, quick, device), quick.iterations),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    with own_stream(device):
+        for repeat in range(-4, repeats):  # the first ones allocate, and on a GPU record the graph
+            for name, (step, _) in variants.items():
+                started = time.perf_counter()
+                step()
+                if torch.device(device).type == "cuda":
+                    torch.cuda.current_stream().synchronize()
+                if repeat >= 0:
+                    seconds[name].append(time.perf_counter() - started)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    plain = median["plain float32, direct convolution"]
+    return [
+        {
+            "operation": f"SelfDeblur iteration, {PIXELS} px, kernel {KERNEL_SIZE} px",
+            "variant": name,
+            "device": device,
+            "milliseconds": round(1e3 * median[name], 2),
+            "iteration": f"{plain / median[name]:.1f} x",
+            "run": f"{plain * PLAIN_ITERATIONS / (median[name] * iterations):.1f} x",
+        }
+        for name, (_, iterations) in variants.items()
+    ]
+
+
+def _step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
+    with own_stream(device):
+        return _Optimisation(y, KERNEL_SIZE, recipe, 0, device).step
+
+
+def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
+    """What one would write first, and the released code does: float32, channels first, conv2d with the kernel as weights."""
+    generator = torch.Generator().manual_seed(0)
+    y = y.to(device)
+    image = networks.initialize(networks.ImageNetwork(recipe.width, recipe.skip), generator).to(device)
+    kernel = networks.initialize(networks.KernelNetwork(KERNEL_SIZE), generator).to(device)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": image.parameters(), "lr": recipe.image_rate},
+            {"params": kernel.parameters(), "lr": recipe.kernel_rate},
+        ]
+    )
+    side = PIXELS + KERNEL_SIZE - 1
+    z_image = networks.draw_image_input(side, side, generator).to(device)
+    z_kernel = kernel.draw_input(generator).to(device)
+    similarity = SimilarityLoss(y)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        x = image(z_image + recipe.input_noise * torch.randn_like(z_image))
+        loss = similarity(blur.convolve(x, kernel(z_kernel), method="direct"))
+        loss.backward()
+        optimizer.step()
+
+    return step

@@ -1,0 +1,104 @@
+"""SelfDeblur's networks: their size, their constraints, and the shortcuts they take."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from deblur_core.models.counting import count_macs, count_parameters
+from deblur_core.models.selfdeblur import (
+    BatchNorm,
+    ConvolutionalKernelNetwork,
+    ImageNetwork,
+    KernelNetwork,
+    NonLocal,
+    UnbiasedConv,
+    draw_image_input,
+    initialize,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("width", "skip", "parameters"), [(128, 16, 2_365_521), (64, 8, 596_521), (32, 4, 151_701)])
+def test_image_network_has_the_size_of_the_released_one(width, skip, parameters):
+    assert count_parameters(ImageNetwork(width, skip)) == parameters
+
+
+def test_the_nonlocal_blocks_hold_100_032_of_the_parameters():
+    assert count_parameters(ImageNetwork()) - count_parameters(ImageNetwork(nonlocal_from=None)) == 100_032
+
+
+@pytest.mark.parametrize(("side", "parameters"), [(11, 322_121), (19, 562_361), (27, 930_729), (75, 5_831_625)])
+def test_kernel_network_has_the_size_of_the_released_one(side, parameters):
+    assert count_parameters(KernelNetwork(side)) == parameters
+
+
+@pytest.mark.parametrize(("side", "macs"), [(281, 24.5e9), (154, 7.35e9), (100, 3.1e9)])
+def test_multiply_adds_of_the_image_network(side, macs):
+    z = torch.empty(1, 8, side, side, device="meta")
+    assert count_macs(ImageNetwork(), z) == pytest.approx(macs, rel=0.01)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (45, 70), (33, 37), (47, 101)])
+def test_images_of_any_size_stay_within_0_and_1(height, width):
+    network = initialize(ImageNetwork(8, 2), generator())
+    x = network(draw_image_input(height, width, generator(1)))
+    assert x.shape == (1, 1, height, width)
+    assert 0 <= x.min() < x.max() <= 1
+
+
+@pytest.mark.parametrize("make", [lambda side: KernelNetwork(side, 0), lambda side: KernelNetwork(side, 1),
+                                  lambda side: KernelNetwork(side, 2),
+                                  lambda side: ConvolutionalKernelNetwork(side, 8, 2)])  # fmt: skip
+@pytest.mark.parametrize("side", [3, 5, 11, 27])
+def test_kernels_are_non_negative_and_sum_to_one(make, side):
+    network = initialize(make(side), generator())
+    k = network(network.draw_input(generator(1)))
+    assert k.shape == (1, side, side)
+    assert k.min() >= 0
+    assert k.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_hidden_layers_change_the_depth():
+    depths = [
+        sum(isinstance(module, torch.nn.Linear) for module in KernelNetwork(11, layers).modules())
+        for layers in range(3)
+    ]
+    assert depths == [1, 2, 3]
+
+
+def test_nonlocal_block_starts_as_the_identity():
+    features = torch.randn(1, 8, 9, 7, generator=generator())
+    assert torch.equal(NonLocal(8)(features), features)
+
+
+def test_nonlocal_block_equals_the_affinity_it_never_builds():
+    block = initialize(NonLocal(8), generator()).double()
+    torch.nn.init.ones_(block.norm.weight)
+    features = torch.randn(1, 8, 9, 7, generator=generator(1)).double()
+    theta = block.query(features).flatten(2)
+    phi = F.max_pool2d(block.key(features), 2).flatten(2)
+    g = F.max_pool2d(block.value(features), 2).flatten(2)
+    affinity = theta.mT @ phi / phi.shape[-1]  # (1, positions, pooled positions)
+    attended = (affinity @ g.mT).mT.reshape(1, 4, 9, 7)
+    expected = features + block.norm(block.project(attended))
+    assert torch.allclose(block(features), expected, atol=1e-12)
+
+
+def test_a_bias_before_batch_normalisation_changes_nothing():
+    conv, norm = initialize(UnbiasedConv(3, 5, 3), generator()).double(), BatchNorm(5).double()
+    features = torch.randn(1, 3, 8, 9, generator=generator(1)).double()
+    with_bias = norm(F.conv2d(features, conv.weight, conv.bias + 1.5))
+    assert torch.allclose(norm(conv(features)), with_bias, atol=1e-12)
+
+
+def test_initialisation_follows_its_generator_alone():
+    a, b, c = (initialize(ImageNetwork(8, 2), generator(seed)).to_image.weight for seed in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    weights = initialize(torch.nn.Linear(400, 300), generator()).weight
+    assert weights.abs().max() <= 1 / 20
+    assert weights.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.02)  # PyTorch's own default
+    assert weights.mean().item() == pytest.approx(0, abs=1e-3)

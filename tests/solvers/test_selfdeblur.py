@@ -1,0 +1,196 @@
+"""The optimisation: what it promises about randomness, resumption, constraints and its input."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deblur_core import blur, data
+from deblur_core.errors import DeblurError, UsageError
+from deblur_core.runs import Checkpoint
+from deblur_core.solvers import selfdeblur
+from deblur_core.solvers.selfdeblur import RECIPES, Recipe, check_input, deblur, estimate_cost
+
+TINY = Recipe(
+    iterations=12, width=8, skip=2, image_rate=0.02, kernel_rate=5e-4, squared_error_until=0.5, average_from=0.8,
+    precision="float32",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def y():
+    return data.crop(data.load("builtin", "im1_kernel3"), 48).blurry
+
+
+def same(a, b):
+    return torch.equal(a.x, b.x) and torch.equal(a.k, b.k) and a.losses == b.losses
+
+
+@pytest.mark.parametrize("alternating", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_is_its_seed(y, alternating, precision):
+    recipe = replace(TINY, alternating=alternating, precision=precision)
+    state = torch.get_rng_state()
+    first, again, other = (deblur(y, 9, recipe, seed=seed) for seed in (0, 0, 1))
+    assert same(first, again)
+    assert not torch.equal(first.x, other.x)
+    assert not torch.equal(first.k, other.k)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_answer_keeps_the_constraints(y):
+    found = deblur(y, 9, TINY)
+    assert found.x.shape == y.shape
+    assert 0 <= found.x.min() <= found.x.max() <= 1
+    assert found.k.shape == (1, 9, 9)
+    assert found.k.min() >= 0
+    assert found.k.sum().item() == pytest.approx(1, abs=1e-5)
+    assert len(found.losses) == TINY.iterations
+
+
+def test_joint_alternating_and_every_kernel_network_lower_the_loss(y):
+    for changes in ({}, {"alternating": True}, {"hidden_layers": 0}, {"hidden_layers": 2},
+                    {"kernel_network": "convolutional"}, {"tv_weight": 1e-3}, {"precision": "bfloat16"}):  # fmt: skip
+        losses = deblur(y, 9, replace(TINY, iterations=20, squared_error_until=1.0, **changes)).losses
+        assert losses[-1] < 0.9 * losses[0], changes
+
+
+def test_alternating_moves_the_kernel_with_the_picture_already_moved(y):
+    """In the first iteration θ_x moves alike in both; the gradient of θ_k is then taken at the new picture."""
+    joint, alternating = (
+        selfdeblur._Optimisation(y, 9, replace(TINY, alternating=alternating), 0, "cpu")
+        for alternating in (False, True)
+    )
+    for run in (joint, alternating):
+        run.step()
+    pairs = list(zip(joint.image_network.parameters(), alternating.image_network.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    kernels = [list(run.kernel_network.parameters()) for run in (joint, alternating)]
+    gradients = [[p.grad for p in parameters] for parameters in kernels]
+    assert any(not torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
+    undisturbed = deblur(y, 9, TINY, snapshots=(3, 12))
+    times = iter(range(0, 100_000, 61))  # every look at the clock is a minute later: a checkpoint every iteration
+    monkeypatch.setattr(selfdeblur.time, "perf_counter", lambda: next(times))
+
+    class Killed(Exception):
+        pass
+
+    def kill_at_seven(iteration, total, **info):
+        raise Killed
+
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    monkeypatch.setattr(selfdeblur, "REPORT_EVERY", 7)
+    with pytest.raises(Killed):
+        deblur(y, 9, TINY, snapshots=(3, 12), checkpoint=checkpoint, progress=kill_at_seven)
+    assert checkpoint.load()["iteration"] == 6
+    resumed = deblur(y, 9, TINY, snapshots=(3, 12), checkpoint=checkpoint)
+    assert same(undisturbed, resumed)
+    assert sorted(resumed.snapshots) == [3, 12]
+    assert torch.equal(resumed.snapshots[3][0], undisturbed.snapshots[3][0])
+
+
+def test_golden_run(y):
+    """Locks the numerics: a change here changes every recorded result, so raise the task's numerics version with it.
+
+    Only the first iterations: a network of this size amplifies the last bit of a sum within ten.
+    """
+    found = deblur(y, 9, replace(TINY, iterations=4, halve_at=(), squared_error_until=0.5, average_from=1.0))
+    assert found.losses == pytest.approx(GOLDEN, rel=5e-3)
+    assert found.k.max().item() == pytest.approx(0.013479, rel=5e-3)
+
+
+GOLDEN = [0.01729, 0.016144, 0.443786, 0.420667]
+
+
+def test_bfloat16_follows_float32(y):
+    """The first gradients agree to bfloat16's rounding; where runs go from there, a study compares."""
+    runs = [selfdeblur._Optimisation(y, 9, replace(TINY, precision=p), 0, "cpu") for p in ("float32", "bfloat16")]
+    for run in runs:
+        run.step()
+    assert runs[0].loss.item() == pytest.approx(runs[1].loss.item(), rel=0.05)
+    exact, rounded = (run.image_network.to_image.weight.grad.flatten() for run in runs)
+    assert torch.cosine_similarity(exact, rounded, dim=0) > 0.99
+
+
+def test_snapshots_and_progress(y):
+    seen = []
+    found = deblur(y, 9, TINY, snapshots=(1, 5), truth=y, progress=lambda *at, **info: seen.append((at, info)))
+    assert set(found.snapshots) == {1, 5}
+    assert found.snapshots[5][0].shape == y.shape
+    (at, info) = seen[-1]
+    assert at == (12, 12)
+    assert set(info) == {"loss", "psnr"}
+
+
+def test_kernel_comes_out_in_true_orientation():
+    """Blur by an off-centre tap moves the picture; the estimate of k must move its mass the same way."""
+    sharp = data.crop(data.load("builtin", "im3_kernel1"), 64).sharp
+    k = torch.zeros(1, 7, 7)
+    k[0, 3, 3:6] = torch.tensor([0.2, 0.3, 0.5])  # a horizontal ramp: heavier to the right
+    y = blur.convolve(blur.pad_for_same(sharp, 7), k)
+    run = selfdeblur._Optimisation(y, 7, replace(TINY, kernel_rate=0.01), 0, "cpu")
+    truth = blur.pad_for_same(sharp, 7)
+    estimate = run.kernel_network(run.z_kernel)
+    for _ in range(150):  # fit k alone, the picture being known
+        run.optimizers[1].zero_grad()
+        estimate = run.kernel_network(run.z_kernel)
+        (blur.convolve(truth, estimate) - y).square().mean().backward()
+        run.optimizers[1].step()
+    columns = estimate[0].sum(0)
+    assert (columns * torch.arange(7)).sum().item() == pytest.approx(4.3, abs=0.3)
+
+
+def test_estimate_grows_with_the_picture_and_the_iterations():
+    recipe = replace(TINY, iterations=100)
+    seconds, memory = estimate_cost(recipe, (64, 64), 9)
+    assert seconds > 0
+    assert memory > 1e6
+    assert estimate_cost(recipe, (510, 510), 9)[1] > 3.5 * estimate_cost(recipe, (255, 255), 9)[1]
+    assert estimate_cost(replace(recipe, iterations=1), (64, 64), 9)[0] < seconds
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "says"),
+    [
+        ((1, 3, 64, 64), 9, "luma"),
+        ((1, 1, 64, 64), 8, "odd"),
+        ((1, 1, 64, 64), 1, "odd"),
+        ((1, 1, 64, 64), -3, "odd"),
+        ((1, 1, 64, 64), 65, "too large"),
+        ((1, 1, 8, 64), 3, "too small"),
+    ],
+)
+def test_impossible_requests_are_refused_in_a_sentence(shape, size, says):
+    with pytest.raises(UsageError, match=says):
+        check_input(torch.rand(shape), size)
+
+
+def test_pictures_with_nan_are_refused():
+    y = torch.rand(1, 1, 64, 64)
+    y[0, 0, 3, 3] = torch.nan
+    with pytest.raises(UsageError, match="finite"):
+        check_input(y, 9)
+
+
+def test_a_diverged_run_says_so(y):
+    with pytest.raises(DeblurError, match="diverged"):
+        deblur(y, 9, replace(TINY, image_rate=float("inf")))
+
+
+def test_unknown_recipes_are_refused():
+    with pytest.raises(UsageError, match="quick"):
+        selfdeblur.recipe("fast")
+    assert selfdeblur.recipe("quick", iterations=3) == replace(RECIPES["quick"], iterations=3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_captured_iterations_follow_eager_ones(y, monkeypatch):
+    from deblur_core.solvers import acceleration
+
+    captured = deblur(y, 9, TINY, device="cuda")
+    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self: self.function())
+    eager = deblur(y, 9, TINY, device="cuda")
+    assert captured.losses == pytest.approx(eager.losses, rel=1e-2)
