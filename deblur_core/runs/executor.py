@@ -142,5 +142,13 @@ def _compute(job: Job, store: Store, device: str) -> None:
     with store.lock(job), stream:
         checkpoint = store.checkpoint(job)
         if store.get(job) is None:  # another run may have finished it while this one waited for the lock
-            store.put(run_job(job, Context(device, checkpoint)))
+            store.put(run_job(job, Context(device, checkpoint, result=partial(_result, store=store, device=device))))
         checkpoint.drop()
+
+
+def _result(job: Job, store: Store, device: str) -> Result:
+    if store.get(job) is None:
+        _compute(job, store, device)
+    result = store.get(job)
+    assert result is not None
+    return result

@@ -140,13 +140,22 @@ def _unwatched(step: int, total: int, **info: Any) -> None:
     pass
 
 
+def _computed_anew(job: Job) -> Result:
+    return run_job(job)
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a task is told about the run that must not change its numbers."""
+    """What a task is told about the run that must not change its numbers.
+
+    result(job) is the result of another job that a task builds on: from the store where one is at work, which keeps
+    it too, else computed anew.
+    """
 
     device: str = "cpu"
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     progress: Callable[..., None] = _unwatched  # called as progress(step, total, **info)
+    result: Callable[[Job], Result] = _computed_anew
 
 
 def run_job(job: Job, context: Context | None = None) -> Result:

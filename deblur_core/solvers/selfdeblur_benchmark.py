@@ -21,7 +21,7 @@ PLAIN_ITERATIONS = RECIPES["released"].iterations
 
 
 def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
-    """Median seconds an iteration, all variants in turn within one run, and how often each is faster than the plain one.
+    """Median time of an iteration, all variants in turn within one run, and how many times each beats the plain one.
 
     `run` is the ratio of whole runs: the released recipe's iterations by the plain code against this row's recipe.
     """
@@ -66,7 +66,7 @@ def _step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
 
 
 def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
-    """What one would write first, and the released code does: float32, channels first, conv2d with the kernel as weights."""
+    """What one would write first, as the released code does: float32, channels first, conv2d with k as its weights."""
     generator = torch.Generator().manual_seed(0)
     y = y.to(device)
     image = networks.initialize(networks.ImageNetwork(recipe.width, recipe.skip), generator).to(device)

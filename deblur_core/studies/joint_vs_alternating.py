@@ -9,7 +9,7 @@ import numpy as np
 from deblur_core.runs import Job, Result
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import pairs
-from deblur_core.studies.claims import Evidence, paired
+from deblur_core.studies.claims import Evidence, paired, verdict
 from deblur_core.studies.pairs import PAIRS
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, subplots
@@ -38,22 +38,31 @@ PROFILES = {
     "overnight": Profile("levin", PAIRS, RECIPES["quick"], repeated=8, more_seeds=(1, 2)),
     "paper": Profile("levin", PAIRS, RECIPES["released"]),
 }
-ARMS = {"joint": False, "alternating": True}
+ARMS = ("joint", "alternating")
 
 
 def jobs(profile: Profile) -> list[Job]:
     return [
-        pairs.restore_job(profile.dataset, name, replace(profile.recipe, alternating=alternating), seed, profile.crop)
+        pairs.restore_job(
+            profile.dataset, name, replace(profile.recipe, alternating=arm == "alternating"), seed, profile.crop
+        )
         for name, seed in profile.runs()
-        for alternating in ARMS.values()
+        for arm in ARMS
     ]
 
 
 def arms(results: list[Result]) -> dict[str, list[Result]]:
-    """Results by arm, each in the same order of pairs and seeds; runs whose twin is missing are left out."""
-    by_run = {(result.job.settings["recipe"]["alternating"], *pairs.run_of(result)): result for result in results}
-    complete = [run for run in (pairs.run_of(r) for r in results) if all((a, *run) in by_run for a in ARMS.values())]
-    return {arm: [by_run[(alternating, *run)] for run in dict.fromkeys(complete)] for arm, alternating in ARMS.items()}
+    return pairs.arms(results, ARMS, lambda recipe: "alternating" if recipe["alternating"] else "joint")
+
+
+COLUMNS = ("source", "optimisation", "PSNR (dB)", "SSIM", "PSNR ±5", "SSIM ±5")
+COLUMNS += ("kernel similarity", "delta kernels", "failed")
+CAPTION = (
+    "PSNR and SSIM after alignment to a quarter pixel within 10 px, and (±5) within the 5 px of the paper's time; "
+    "15 px border left out. The last row has the mean difference over pairs, whose seeds are averaged, and its 95 % "
+    "interval. A kernel counts as a delta when more than 90 % of its mass lies within 3x3 px; a run has failed when it "
+    "gains less than 3 dB."
+)
 
 
 def tables(results: list[Result]) -> list[Table]:
@@ -62,58 +71,31 @@ def tables(results: list[Result]) -> list[Table]:
         ("paper", "joint (SelfDeblur-J)", None, None, "33.07", "0.9313", None, None, None),
     ]
     found = arms(results)
-    for arm in ("alternating", "joint"):
-        runs = found[arm]
-        if runs:
-            narrow = [run.values["narrow"] for run in runs]
-            rows.append(
-                (
-                    "this code",
-                    arm,
-                    f"{pairs.mean(runs, 'psnr'):.2f}",
-                    f"{pairs.mean(runs, 'ssim'):.4f}",
-                    f"{np.mean([n['psnr'] for n in narrow]):.2f}",
-                    f"{np.mean([n['ssim'] for n in narrow]):.4f}",
-                    f"{pairs.mean(runs, 'kernel_similarity'):.3f}",
-                    f"{pairs.share(runs, pairs.collapsed):.0%}",
-                    f"{pairs.share(runs, pairs.failed):.0%}",
-                )
-            )
     if found["joint"]:
+        rows += [_row(arm, found[arm]) for arm in reversed(ARMS)]
         blurry = [run.values["blurry"] for run in found["joint"]]
-        rows.append(
-            (
-                "this code",
-                "blurry input",
-                f"{np.mean([b['psnr'] for b in blurry]):.2f}",
-                f"{np.mean([b['ssim'] for b in blurry]):.4f}",
-                None,
-                None,
-                None,
-                None,
-                None,
-            )
-        )
-    return [
-        Table(
-            "Joint against alternating optimisation",
-            (
-                "source",
-                "optimisation",
-                "PSNR (dB)",
-                "SSIM",
-                "PSNR ±5",
-                "SSIM ±5",
-                "kernel similarity",
-                "delta kernels",
-                "failed",
-            ),
-            rows,
-            "PSNR and SSIM after alignment to a quarter pixel within 10 px, and within the 5 px of the paper's time; "
-            "15 px border left out. A kernel counts as a delta "
-            "when more than 90 % of its mass lies within 3x3 px; a run has failed when it gains less than 3 dB.",
-        )
-    ]
+        psnr, ssim = (np.mean([scores[name] for scores in blurry]) for name in ("psnr", "ssim"))
+        rows.append(("this code", "blurry input", f"{psnr:.2f}", f"{ssim:.4f}", *[None] * 5))
+        gains = evidence(results)["C1.1"]
+        cells = (f"{gain.effect:+.2g} ({gain.low:+.2g} to {gain.high:+.2g})" for gain in gains.comparisons)
+        rows.append(("C1.1 " + verdict(gains), "joint − alternating", *cells, *[None] * 5))
+    return [Table("Joint against alternating optimisation", COLUMNS, rows, CAPTION)]
+
+
+def _row(arm: str, runs: list[Result]) -> tuple[object, ...]:
+    narrow = [run.values["narrow"] for run in runs]
+    psnr, ssim = (np.mean([scores[name] for scores in narrow]) for name in ("psnr", "ssim"))
+    return (
+        f"this code, {len(runs)} runs",
+        arm,
+        f"{pairs.mean(runs, 'psnr'):.2f}",
+        f"{pairs.mean(runs, 'ssim'):.4f}",
+        f"{psnr:.2f}",
+        f"{ssim:.4f}",
+        f"{pairs.mean(runs, 'kernel_similarity'):.3f}",
+        f"{pairs.share(runs, pairs.collapsed):.0%}",
+        f"{pairs.share(runs, pairs.failed):.0%}",
+    )
 
 
 def figures(results: list[Result]) -> list[Figure]:
@@ -121,19 +103,7 @@ def figures(results: list[Result]) -> list[Figure]:
     if not found["joint"]:
         return []
     figure, ((scatter, curves),) = subplots(1, 2, width=3.6, height=3.2)
-    for panel in (scatter, curves):
-        panel.set_axisbelow(True)
-    joint, alternating = ([run.values["psnr"] for run in found[arm]] for arm in ("joint", "alternating"))
-    low, high = min(joint + alternating) - 1, max(joint + alternating) + 1
-    scatter.plot([low, high], [low, high], color="0.6", linewidth=1)
-    scatter.scatter(alternating, joint, s=18, color=PALETTE[0])
-    scatter.set(
-        xlabel="alternating, PSNR (dB)",
-        ylabel="joint, PSNR (dB)",
-        xlim=(low, high),
-        ylim=(low, high),
-        aspect="equal",
-    )
+    pairs.scatter(scatter, found["alternating"], found["joint"], ("alternating", "joint"))
     for arm, color in zip(("joint", "alternating"), PALETTE, strict=False):
         iterations, values = pairs.curves(found[arm], "psnr")
         curves.plot(iterations, values.mean(0), color=color, label=arm)

@@ -5,16 +5,19 @@ Because every study asks for the same job when it needs the same run, a run is c
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 
 from deblur_core import data, metrics
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.solvers import selfdeblur
 from deblur_core.solvers.selfdeblur import Recipe, recipe
+from deblur_core.studies.style import PALETTE
 
 FAILED_BELOW = 3.0
 """A run has failed when its aligned PSNR is less than this many dB above the blurry picture's."""
@@ -28,6 +31,8 @@ SNAPSHOTS_AT = (0.01, 0.05, 0.2, 0.5, 1.0)
 # Every eight in a row show each kernel once and each picture twice, so that any first few are a fair small set.
 PAIRS = tuple(f"im{(i + shift) % 4 + 1}_kernel{j}" for shift in range(4) for i, j in enumerate(range(1, 9)))
 """The 32 pairs of Levin's set and of the built-in one, which is laid out like it."""
+SCORES = (("PSNR (dB)", "psnr", 2), ("SSIM", "ssim", 4), ("kernel similarity", "kernel_similarity", 3))
+"""Title, name in the values of `restore`, and digits of the scores that tables show."""
 LAPTOP = recipe("quick", iterations=400, width=32, skip=4)
 SMOKE = recipe("quick", iterations=20, width=8, skip=2, nonlocal_from=None)
 
@@ -136,7 +141,27 @@ def run_of(result: Result) -> tuple[str, int]:
     return settings["pair"], settings["seed"]
 
 
+def arms(
+    results: list[Result], names: Sequence[str], arm_of: Callable[[dict[str, Any]], str]
+) -> dict[str, list[Result]]:
+    """Results by arm, arm_of(recipe), in the same order of pairs and seeds; runs that one arm lacks are left out."""
+    by_run = {(arm_of(result.job.settings["recipe"]), run_of(result)): result for result in results}
+    runs = dict.fromkeys(run_of(result) for result in results)
+    complete = [run for run in runs if all((name, run) in by_run for name in names)]
+    return {name: [by_run[(name, run)] for run in complete] for name in names}
+
+
 def curves(results: list[Result], value: str) -> tuple[list[int], np.ndarray]:
     """Iterations, and `value` of every run at these iterations, `(run, iteration)`."""
     iterations = [point["iteration"] for point in results[0].values["curve"]]
     return iterations, np.array([[point[value] for point in result.values["curve"]] for result in results])
+
+
+def scatter(axes: Axes, across: list[Result], up: list[Result], labels: tuple[str, str]) -> None:
+    """PSNR of the runs of two arms against each other; above the line, the arm that goes up is better."""
+    x, y = ([run.values["psnr"] for run in runs] for runs in (across, up))
+    limits = min(x + y) - 1, max(x + y) + 1
+    axes.plot(limits, limits, color="0.6", linewidth=1)
+    axes.scatter(x, y, s=18, color=PALETTE[0])
+    axes.set(xlabel=f"{labels[0]}, PSNR (dB)", ylabel=f"{labels[1]}, PSNR (dB)", xlim=limits, ylim=limits)
+    axes.set_aspect("equal")

@@ -155,3 +155,16 @@ def test_each_job_on_a_gpu_has_a_stream_of_its_own(store, tmp_path):
         np.testing.assert_array_equal(result.arrays["x"], same.arrays["x"])
         assert result.values["stream"] != torch.cuda.default_stream().cuda_stream
         assert result.provenance["gpu"] == torch.cuda.get_device_name()
+
+
+def test_a_job_that_builds_on_another_finds_it_in_the_store(store, trace):
+    base, *built = [Job.create(toy_tasks.noise, seed=4), Job.create(toy_tasks.doubled, seed=4)]
+    (found,) = run_jobs(built, store)
+    assert store.get(base) is not None  # computed on the way, and kept
+    assert found.values["mean"] == 2 * run_jobs([base], store)[0].values["mean"]
+    assert trace() == ["noise 4"]
+
+
+def test_a_job_that_builds_on_another_runs_without_a_store():
+    base, built = (run_job(Job.create(function, seed=4)) for function in (toy_tasks.noise, toy_tasks.doubled))
+    assert built.values["mean"] == 2 * base.values["mean"]

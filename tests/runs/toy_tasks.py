@@ -100,3 +100,10 @@ def noise_jobs(count: int, **settings) -> list[Job]:
 
 def walk_jobs(wait: float = 0.0) -> list[Job]:
     return [Job.create(walk, seed=seed, steps=23, wait=wait) for seed in range(3)]
+
+
+@task()
+def doubled(context: Context, *, seed: int):
+    """Builds on the result of another job."""
+    base = context.result(Job.create(noise, seed=seed))
+    return {"mean": 2 * base.values["mean"]}, {"field": 2 * base.arrays["field"]}

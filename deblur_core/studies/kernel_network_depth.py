@@ -1,0 +1,148 @@
+"""Which network should draw the kernel? (SelfDeblur, Table 2 and Figure 4; claims C1.3 to C1.5)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from deblur_core import metrics
+from deblur_core.runs import Job, Result
+from deblur_core.solvers.selfdeblur import RECIPES, Recipe
+from deblur_core.studies import pairs
+from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.style import PALETTE, show_image, subplots
+
+ARMS: dict[str, dict[str, Any]] = {
+    "1 hidden layer": {"hidden_layers": 1},
+    "2 hidden layers": {"hidden_layers": 2},
+    "no hidden layer": {"hidden_layers": 0},
+    "Double-DIP": {"kernel_network": "convolutional"},
+}
+PAPER = {
+    "1 hidden layer": ("33.07", "0.9313"),
+    "2 hidden layers": ("30.92", "0.8889"),
+    "no hidden layer": ("28.37", "0.8396"),
+    "Double-DIP": ("21.51", "0.5256"),
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    dataset: str
+    names: tuple[str, ...]
+    recipe: Recipe
+    crop: int | None = None
+
+
+PROFILES = {
+    "smoke": Profile("builtin", pairs.PAIRS[:2], pairs.SMOKE, crop=64),
+    "laptop": Profile("builtin", pairs.PAIRS[:4], pairs.LAPTOP, crop=128),
+    "overnight": Profile("levin", pairs.PAIRS[:8], RECIPES["quick"]),
+    "paper": Profile("levin", pairs.PAIRS, RECIPES["released"]),
+}
+
+
+def jobs(profile: Profile) -> list[Job]:
+    """The first arm is the joint run of Table 1: the same job, so it is computed once."""
+    return [
+        pairs.restore_job(profile.dataset, name, replace(profile.recipe, **changes), crop=profile.crop)
+        for name in profile.names
+        for changes in ARMS.values()
+    ]
+
+
+def arms(results: list[Result]) -> dict[str, list[Result]]:
+    def arm_of(recipe: dict[str, Any]) -> str:
+        return next(name for name, changes in reversed(ARMS.items()) if changes.items() <= recipe.items())
+
+    return pairs.arms(results, tuple(ARMS), arm_of)
+
+
+def tables(results: list[Result]) -> list[Table]:
+    found = arms(results)
+    rows: list[tuple[object, ...]] = [("paper", arm, *PAPER[arm], None, None) for arm in ARMS]
+    for arm, runs in found.items():
+        if runs:
+            scores = (f"{pairs.mean(runs, name):.{digits}f}" for _, name, digits in pairs.SCORES)
+            rows.append((f"this code, {len(runs)} pairs", arm, *scores, f"{pairs.share(runs, pairs.failed):.0%}"))
+    return [
+        Table(
+            "Depth of the kernel network",
+            ("source", "kernel network", "PSNR (dB)", "SSIM", "kernel similarity", "failed"),
+            rows,
+            "Same pairs, iterations and learning rates for all. A run has failed when it gains less than 3 dB.",
+        )
+    ]
+
+
+def figures(results: list[Result]) -> list[Figure]:
+    found = arms(results)
+    if not found["1 hidden layer"]:
+        return []
+    figure, ((axes,),) = subplots(width=4.6, height=3.0)
+    for (arm, runs), color in zip(found.items(), PALETTE, strict=False):
+        iterations, values = pairs.curves(runs, "psnr")
+        axes.plot(iterations, values.mean(0), color=color, label=arm)
+    axes.set(xlabel="iteration", ylabel="PSNR (dB), mean", xscale="log")
+    axes.legend()
+    caption = "Which kernel network is ahead depends on how long one waits: compare the order early and at the end."
+    drawn = [Figure("curves", figure, caption)]
+    if all(runs[0].arrays and runs[0].job.settings["dataset"] == "builtin" for runs in found.values()):
+        drawn.append(_kernels(found))
+    return drawn
+
+
+def _kernels(found: dict[str, list[Result]]) -> Figure:
+    shown = min(4, len(found["1 hidden layer"]))
+    figure, panels = subplots(shown, len(found) + 1, width=1.5, height=1.6)
+    for row, axes in enumerate(panels):
+        settings = found["1 hidden layer"][row].job.settings
+        truth = pairs.load(settings["dataset"], settings["pair"], settings["crop"]).kernel
+        for panel, (arm, runs) in zip(axes, found.items(), strict=False):
+            aligned = metrics.align_kernel(runs[row].arrays["k"], truth)
+            show_image(panel, aligned, arm if row == 0 else "", maximum=None)
+        show_image(axes[-1], truth[0], "truth" if row == 0 else "", maximum=None)
+    caption = (
+        "Kernels of four pairs, aligned with the truth. With and without hidden layers they are kernels of motion."
+    )
+    return Figure("kernels", figure, caption)
+
+
+def evidence(results: list[Result]) -> dict[str, Evidence]:
+    found = arms(results)
+    if not found["1 hidden layer"]:
+        return {}
+    groups = [pairs.run_of(run)[0] for run in found["1 hidden layer"]]
+
+    def values(arm: str, value: str) -> list[float]:
+        return [run.values[value] for run in found[arm]]
+
+    def better(a: str, b: str) -> Comparison:
+        return paired(f"PSNR, {a} − {b}", values(a, "psnr"), values(b, "psnr"), groups, "dB")
+
+    names = list(ARMS)
+    order = tuple(better(a, b) for a, b in pairwise(names))
+    start = [run.values["curve"][0]["kernel_similarity"] for run in found["no hidden layer"]]  # still flat
+    similarity = {arm: values(arm, "kernel_similarity") for arm in names}
+    plausible = (
+        paired("kernel similarity, no hidden layer, end − start", similarity["no hidden layer"], start, groups),
+        paired("kernel similarity, no hidden layer − Double-DIP", similarity["no hidden layer"],
+               similarity["Double-DIP"], groups),
+    )  # fmt: skip
+    blurry = [run.values["blurry"]["psnr"] for run in found["Double-DIP"]]
+    worse = paired("PSNR, blurry − Double-DIP", blurry, values("Double-DIP", "psnr"), groups, "dB")
+    psnr = {arm: f"{pairs.mean(runs, 'psnr'):.2f}" for arm, runs in found.items()}
+    return {
+        "C1.3": Evidence(order, ours=" / ".join(psnr.values()) + " dB"),
+        "C1.4": Evidence(plausible, ours=" / ".join(f"{sum(v) / len(v):.2f}" for v in similarity.values())
+                         + " kernel similarity"),
+        "C1.5": Evidence((worse,), ours=f"{psnr['Double-DIP']} dB, blurry {sum(blurry) / len(blurry):.2f} dB"),
+    }  # fmt: skip
+
+
+STUDY = Study(
+    "kernel_network_depth", "Depth of the kernel network (SelfDeblur, Table 2)", "selfdeblur",
+    "03_kernel_network_depth", PROFILES, jobs, tables, figures, evidence, claims=("C1.3", "C1.4", "C1.5"),
+)  # fmt: skip
