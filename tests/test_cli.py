@@ -174,7 +174,7 @@ def test_a_seed_changes_the_photo_and_its_repetition_does_not(deblur, picture, t
 
 def test_figures_runs_what_is_missing_and_writes_a_report(deblur, tmp_path):
     code, said, _ = deblur("figures", "--profile", "smoke", "--workers", 1)
-    assert code == 0 and "3 jobs, 0 of them done before" in said and "1 reproduced" in said
+    assert code == 0 and "3 jobs, 0 of them done before" in said and "1 inconclusive" in said
     assert (tmp_path / "home" / "reports" / "smoke" / "index.html").exists()
     assert not (tmp_path / "tree" / "reports").exists(), "only a whole laptop run rewrites the committed report"
     assert "3 jobs, 3 of them done before" in deblur("figures", "--profile", "smoke", "--workers", 1)[1]
@@ -186,7 +186,7 @@ def test_a_whole_laptop_run_updates_the_committed_report_and_the_readme(deblur, 
     readme.write_text("<!-- claims --><!-- / -->")
     assert deblur("figures", "--workers", 1)[0] == 0
     assert (tmp_path / "tree" / "reports" / "index.html").exists()
-    assert "1 reproduced" in readme.read_text()
+    assert "1 inconclusive" in readme.read_text()
 
 
 def test_a_job_that_fails_loses_nothing_that_was_finished(refused, monkeypatch):
@@ -227,9 +227,9 @@ def test_claims_lists_all_of_them(deblur):
     deblur("figures", "--profile", "smoke", "--workers", 1)
     entries = json.loads(deblur("claims", "--json")[1])
     assert len(entries) == 35
-    assert (entries[0]["id"], entries[0]["verdict"], entries[0]["profile"]) == ("C1.1", "reproduced", "smoke")
+    assert (entries[0]["id"], entries[0]["verdict"], entries[0]["profile"]) == ("C1.1", "inconclusive", "smoke")
     shown = deblur("claims")[1]
-    assert "C1.1   reproduced    smoke" in shown and "33.07 dB" in shown and "no study yet" in shown
+    assert "C1.1   inconclusive  smoke" in shown and "33.07 dB" in shown and "no study yet" in shown
 
 
 def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_path, monkeypatch):

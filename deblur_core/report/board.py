@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from deblur_core.runs import Result, Store
 from deblur_core.studies import PROFILES, Study, Table, collect, jobs
 from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
+from deblur_core.studies.study import DECIDING
 
 Found = Mapping[tuple[str, str], list[Result]]
 """Results by (name of the study, profile); missing or empty where nothing has run."""
@@ -26,6 +27,8 @@ class Row:
 
     @property
     def verdict(self) -> str:
+        if self.evidence and self.evidence.comparisons and self.profile not in DECIDING:
+            return "inconclusive"
         return verdict(self.evidence)
 
     @property

@@ -28,7 +28,8 @@ What four deblurring papers state, what this code measured, and whether it holds
 page from stored results, nothing by hand. `laptop` is a reduced run on built-in pictures that every machine
 repeats; `overnight` and `paper` are recorded runs on the papers' own benchmarks. A verdict is *reproduced*
 when every 95 % interval is clear of zero on the paper's side, *contradicted* when one is clear on the other
-side and *inconclusive* otherwise; *exact* claims are counts and identities that hold.
+side and *inconclusive* otherwise, as is whatever only a `laptop` run has measured; *exact* claims are counts
+and identities that hold.
 """
 
 

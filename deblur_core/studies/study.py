@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PROFILES = ("smoke", "laptop", "overnight", "paper")
 """From seconds to the paper's own size; of several runs that speak for a claim, the last one counts."""
 
+DECIDING = ("overnight", "paper")
+"""The profiles large enough to decide a measured claim; a smaller run is shown, and leaves it inconclusive."""
+
 
 @dataclass(frozen=True)
 class Table:

@@ -35,7 +35,6 @@ def test_the_largest_profile_decides(run):
     study = toy(laptop=Size(3, advantage=2.0), overnight=Size(4, advantage=-2.0))
     small, both = run(study, "smoke", "laptop"), run(study, "laptop", "overnight")
     assert (row_of(board.board([study], small), "C1.1").profile) == "laptop"
-    assert row_of(board.board([study], small), "C1.1").verdict == "reproduced"
     decided = row_of(board.board([study], both), "C1.1")
     assert (decided.profile, decided.verdict) == ("overnight", "contradicted")
     assert decided.evidence.comparisons[0].n == 4
@@ -96,3 +95,13 @@ def test_tables_show_every_claim_under_its_paper():
     tables = board.tables(board.board([], {}))
     assert len(tables) == 4
     assert [row[0] for table in tables for row in table.rows] == [claim.id for claim in CLAIMS]
+
+
+@pytest.mark.parametrize(("profile", "says"), [("smoke", "inconclusive"), ("laptop", "inconclusive"),
+                                               ("overnight", "reproduced"), ("paper", "reproduced")])  # fmt: skip
+def test_a_reduced_run_is_shown_but_decides_nothing(profile, says):
+    claim = next(claim for claim in CLAIMS if claim.id == "C1.1")
+    clear = Evidence((Comparison("PSNR", 2.0, 1.0, 3.0, 8, "dB"),))
+    row = board.Row(claim, clear, profile)
+    assert row.verdict == says
+    assert "[1" in row.interval
