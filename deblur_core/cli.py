@@ -80,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     photo.add_argument("--recipe", default="quick", help="quick (default), released or paper")
     photo.add_argument("--iterations", type=int, help="default: the recipe's")
     photo.add_argument("--seed", type=int, default=0)
+    photo.add_argument(
+        "--whole", action="store_true", help="let SelfDeblur draw all of a large picture, as the paper does"
+    )
     _add_device(photo)
 
     data = commands.add_parser("data", help="the datasets: list, fetch, verify")
@@ -166,6 +169,7 @@ def _photo(arguments: argparse.Namespace) -> None:
         recipe=arguments.recipe,
         iterations=arguments.iterations,
         seed=arguments.seed,
+        whole=arguments.whole,
         device=_device(arguments.device),
     )
     print("Wrote", *written)

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+import torch
 from PIL import Image
 from toy_study import Size, toy
 
 from deblur_core import cli, studies
-from deblur_core.data import home
+from deblur_core.data import home, read_image, to_luma_chroma, write_image
+from deblur_core.photo import strongest_window
 from deblur_core.runs import Store, files
 
 
@@ -145,7 +147,6 @@ def test_a_picture_that_cannot_be_used_is_named(refused, tmp_path, spoil):
 
 
 def test_photo_keeps_the_colours_and_writes_three_pictures(deblur, picture, tmp_path):
-    from deblur_core.data import read_image, to_luma_chroma
 
     code, said, _ = deblur("photo", picture, "--kernel-size", 3, "--iterations", 6, "-o", tmp_path / "out",
                            "--device", "cpu")  # fmt: skip
@@ -161,6 +162,20 @@ def test_photo_keeps_the_colours_and_writes_three_pictures(deblur, picture, tmp_
     )
     difference = (to_luma_chroma(after)[1] - to_luma_chroma(before)[1])[unclipped].abs()
     assert difference.numel() > 100 and difference.max() < 0.01
+
+
+def test_a_large_photo_is_deconvolved_whole_with_the_kernel_of_its_strongest_window(deblur, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.full((1, 1, 280, 500), 0.5)
+    picture[..., 10:270, 230:490] = torch.rand(260, 260, generator=generator)
+    window = strongest_window(picture, 255)
+    assert window.shape == (1, 1, 255, 255)
+    assert window.std() > 0.2
+    assert strongest_window(window, 255) is window
+    write_image(tmp_path / "large.png", picture)
+    code, said, _ = deblur("photo", tmp_path / "large.png", "--kernel-size", 3, "--iterations", 5, "-o", tmp_path)
+    assert code == 0 and "255 x 255 pixels" in said
+    assert read_image(tmp_path / "large_deblurred.png").shape[-2:] == (280, 500)
 
 
 def test_a_seed_changes_the_photo_and_its_repetition_does_not(deblur, picture, tmp_path):
