@@ -1,0 +1,1 @@
+"""What notebooks need beside the science: pictures, a slider, checkers of exercises, student versions."""

@@ -1,0 +1,365 @@
+"""Checkers of the notebooks' exercises: each prints praise, or a hint that fits the mistake.
+
+A checker knows the right function and the plausible wrong ones. It calls the student's function on a few probes
+and compares: an answer that agrees with a known mistake gets the hint for that mistake. It never raises.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deblur_core import blur, metrics
+
+NOTHING_YET = "Nothing to check yet: put your own lines in the place of the dots, and return the result."
+
+
+@dataclass(frozen=True)
+class Checker:
+    """right and the mistakes, by the hint that leads out of them, all take one probe's arguments."""
+
+    right: Callable
+    mistakes: Mapping[str, Callable]
+    probes: Sequence[tuple]
+    praise: str
+
+    def __call__(self, answer: Callable) -> None:
+        print(self.hint(answer))
+
+    def hint(self, answer: Callable) -> str:
+        """Praise, or what the first probe with a wrong result tells."""
+        for probe in self.probes:
+            try:
+                value = answer(*copy.deepcopy(probe))
+                if value is None or value is Ellipsis:
+                    return NOTHING_YET
+                given = _numbers(value)
+            except Exception as error:
+                return f"Your function does not get to its end yet. {type(error).__name__}: {error}"
+            expected = _numbers(self.right(*probe))
+            if not _agree(given, expected):
+                return f"Not yet. {self._diagnosis(given, probe) or _difference(given, expected, probe)}"
+        return f"Right. {self.praise}"
+
+    def _diagnosis(self, given: np.ndarray, probe: tuple) -> str | None:
+        for hint, mistake in self.mistakes.items():
+            if _agree(given, _numbers(mistake(*probe))):
+                return hint
+        return None
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """A tensor, an array, a number or nested lists of them."""
+    if isinstance(value, list | tuple):
+        return np.array([_numbers(part) for part in value])
+    return np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=np.float64)
+
+
+def _agree(given: np.ndarray, expected: np.ndarray) -> bool:
+    return given.shape == expected.shape and np.allclose(given, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def _difference(given: np.ndarray, expected: np.ndarray, probe: tuple) -> str:
+    if given.shape != expected.shape:
+        return f"The result has the shape {given.shape}; {expected.shape} is expected."
+    worst = np.unravel_index(np.nan_to_num(np.abs(given - expected), nan=np.inf).argmax(), given.shape)
+    place = f" at {tuple(map(int, worst))}" if worst else ""
+    asked = f" for {probe}" if all(isinstance(argument, float) for argument in probe) else ""
+    return f"The result{place}{asked} is {given[worst]:.4g}; {expected[worst]:.4g} is expected."
+
+
+def _random(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+# Blur by hand: x (h, w), k (kh, kw) -> y (h - kh + 1, w - kw + 1)
+
+
+def _convolve(x: Tensor, k: Tensor) -> Tensor:
+    return blur.convolve(x[None, None], k[None])[0, 0]
+
+
+convolution = Checker(
+    right=_convolve,
+    mistakes={
+        "You do not turn the kernel round: this is correlation. Convolution pairs k[p, q] with the pixel p rows *up* "
+        "and q columns to the *left*, so flip k along both axes first.": lambda x, k: _convolve(x, k.flip(0, 1)),
+        "The kernel is flipped upside down only: flip its columns, too.": lambda x, k: _convolve(x, k.flip(1)),
+        "The kernel is flipped left to right only: flip its rows, too.": lambda x, k: _convolve(x, k.flip(0)),
+        "You take the mean of the products: a blurry pixel is their sum. The weights of a kernel add up to 1 "
+        "already.": lambda x, k: _convolve(x, k) / k.numel(),
+        "You divide by the sum of the kernel. A kernel comes with sum 1; where it does not, convolution keeps its "
+        "scale.": lambda x, k: _convolve(x, k) / k.sum(),
+        "Your y is as large as x: near the border it has used pixels that x does not have, as if the world were black "
+        "out there. Keep only the pixels where the whole kernel lies inside x.": lambda x, k: _convolve(
+            F.pad(x, (k.shape[1] - 1 - k.shape[1] // 2, k.shape[1] // 2, k.shape[0] - 1 - k.shape[0] // 2,
+                      k.shape[0] // 2)), k),
+        "The last row and the last column of y are missing: there are h - kh + 1 rows, not h - kh.": lambda x, k:
+            _convolve(x, k)[:-1, :-1],
+    },
+    probes=((_random(7, 8), _random(3, 5)), (_random(6, 6), _random(3, 3))),
+    praise="So much for the mystery: `blur.convolve` does the same, a few hundred times faster.",
+)  # fmt: skip
+
+
+# A kernel from any numbers: (h, w) -> (h, w), non-negative, sum 1
+
+
+def _softmax(numbers: Tensor) -> Tensor:
+    return numbers.flatten().softmax(0).view_as(numbers)
+
+
+kernel_from_numbers = Checker(
+    right=_softmax,
+    mistakes={
+        "Every *row* sums to 1, so the kernel as a whole sums to its height: take the softmax over all positions at "
+        "once. (Calling softmax without saying over which dimension has bitten others before you.)":
+            lambda numbers: numbers.softmax(1),
+        "Every *column* sums to 1, so the kernel as a whole sums to its width: take the softmax over all positions at "
+        "once.": lambda numbers: numbers.softmax(0),
+        "The normalisation is missing: the result is positive, but it does not sum to 1 and would brighten the "
+        "picture.": lambda numbers: numbers.exp(),
+        "You divide by the largest value, as one does to *look* at a kernel. To blur with it, divide by the sum, or "
+        "the picture changes its brightness.": lambda numbers: _softmax(numbers) / _softmax(numbers).max(),
+        "Without the exponential, negative numbers stay negative: a kernel cannot take light away.":
+            lambda numbers: numbers / numbers.sum(),
+        "Absolute values are never negative, but then -3 weighs as much as 3, and the network cannot push a weight "
+        "down beyond zero. Use the exponential.": lambda numbers: numbers.abs() / numbers.abs().sum(),
+        "Right for small numbers, but the exponential of a large one overflows to infinity, and infinity over infinity "
+        "is not a number. Subtract the largest number first: the quotient stays the same.":
+            lambda numbers: numbers.exp() / numbers.exp().sum(),
+    },
+    probes=((4 * _random(4, 5) - 2,), (1000 * _random(3, 3),)),
+    praise="Whatever the network puts out, this is a blur kernel, and the optimiser needs no constraint.",
+)  # fmt: skip
+
+
+# Centre of mass: k (kh, kw) -> (down, right) from the centre pixel (kh // 2, kw // 2)
+
+
+def _offset(k: Tensor) -> Tensor:
+    return _centroid(k) - torch.tensor([k.shape[0] // 2, k.shape[1] // 2])
+
+
+def _centroid(k: Tensor) -> Tensor:
+    rows, columns = (torch.arange(length, dtype=k.dtype) for length in k.shape)
+    return torch.stack([(k.sum(1) * rows).sum(), (k.sum(0) * columns).sum()]) / k.sum()
+
+
+centre_offset = Checker(
+    right=_offset,
+    mistakes={
+        "Half a pixel off: the centre is the *pixel* kh // 2, not the length kh / 2. In a row of 3 pixels, numbered "
+        "from 0, the middle one is number 1.": lambda k: _centroid(k) - torch.tensor(k.shape) / 2,
+        "One pixel off: you count from 1, Python counts from 0.": lambda k: _offset(k) + 1,
+        "Half a pixel off: positions are 0, 1, 2, ... and not the middles 0.5, 1.5, 2.5.": lambda k: _offset(k) + 0.5,
+        "That is where the centre of mass is, from the corner. How far is that from the centre pixel "
+        "(kh // 2, kw // 2)?": _centroid,
+        "The sign is wrong: it should be positive where the mass lies below, or to the right of, the centre.":
+            lambda k: -_offset(k),
+        "Down and right are swapped: rows come first.": lambda k: _offset(k).flip(0),
+        "The mass is missing: divide the weighted sum by the sum of k, which need not be 1.": lambda k:
+            _centroid(k) * k.sum() - torch.tensor([k.shape[0] // 2, k.shape[1] // 2]),
+    },
+    probes=((_random(5, 7),), (_random(3, 9),)),
+    praise="The offset between estimated and true kernel, with the sign turned, is how far the picture has moved.",
+)  # fmt: skip
+
+
+# One sweep of alternating gradient descent on (k x - y)^2 / 2: (x, k, y, rate) -> (x, k)
+
+
+def _step(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
+    x = x - rate * k * (k * x - y)
+    return x, k - rate * x * (k * x - y)
+
+
+def _kernel_first(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
+    k = k - rate * x * (k * x - y)
+    return x - rate * k * (k * x - y), k
+
+
+def _stale_residual(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
+    moved = x - rate * k * (k * x - y)
+    return moved, k - rate * moved * (k * x - y)
+
+
+alternating_step = Checker(
+    right=_step,
+    mistakes={
+        "This is the joint step: k still sees the x of before. Move x first, then compute the residual again, with the "
+        "new x.": lambda x, k, y, rate: (x - rate * k * (k * x - y), k - rate * x * (k * x - y)),
+        "k sees the new x, but its residual is still the old one: compute k x - y again after x has moved.":
+            _stale_residual,
+        "You move k first. The order asked for is x, then k.": _kernel_first,
+        "You climb: a step of descent goes against the gradient. Mind the sign.":
+            lambda x, k, y, rate: _step(x, k, y, -rate),
+        "Twice as far as asked: the derivative of half the square of r is r times the inner derivative, without a 2.":
+            lambda x, k, y, rate: _step(x, k, y, 2 * rate),
+        "The inner derivative is missing: the residual k x - y changes with x at the rate k, and with k at the rate x.":
+            lambda x, k, y, rate: (x - rate * (k * x - y), k - rate * (k * (x - rate * (k * x - y)) - y)),
+        "Only x has moved: k has its turn as well.": lambda x, k, y, rate: (x - rate * k * (k * x - y), k),
+        "The two are swapped: return x, then k.": lambda x, k, y, rate: _step(x, k, y, rate)[::-1],
+    },
+    probes=((0.5, 2.0, 3.0, 0.1), (1.5, 0.4, 1.0, 0.3)),
+    praise="One step a turn: this is SelfDeblur-A on two numbers.",
+)  # fmt: skip
+
+
+# Paired 95 % interval: (a, b, t) -> (low, high)
+
+
+def _interval(difference: np.ndarray, spread: float, t: float) -> tuple[float, float]:
+    return difference.mean() - t * spread, difference.mean() + t * spread
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return values.std(ddof=1) / len(values) ** 0.5
+
+
+paired_interval = Checker(
+    right=lambda a, b, t: _interval(a - b, _standard_error(a - b), t),
+    mistakes={
+        "This is the unpaired interval: it counts how much the pictures differ, which is the same for both methods. "
+        "Take the differences picture by picture first, then their spread.":
+            lambda a, b, t: _interval(a - b, np.hypot(_standard_error(a), _standard_error(b)), t),
+        "Too wide: this is where single differences lie. The mean of n of them is surer by the square root of n.":
+            lambda a, b, t: _interval(a - b, (a - b).std(ddof=1), t),
+        "Too narrow: divide by the square root of n, not by n.":
+            lambda a, b, t: _interval(a - b, (a - b).std(ddof=1) / len(a), t),
+        "1.96 is for a spread that is known. Here it is estimated from few values: use t.":
+            lambda a, b, t: _interval(a - b, _standard_error(a - b), 1.96),
+        "A little too narrow: a spread estimated around the sample's own mean needs n - 1 (`ddof=1`).":
+            lambda a, b, t: _interval(a - b, (a - b).std() / len(a) ** 0.5, t),
+        "The sign is wrong: positive should mean that a is better, so take a - b.":
+            lambda a, b, t: _interval(b - a, _standard_error(a - b), t),
+        "That is the half width alone: put it below and above the mean difference.":
+            lambda a, b, t: (-t * _standard_error(a - b), t * _standard_error(a - b)),
+    },
+    probes=((np.array([30.0, 27.0, 33.5, 24.0]), np.array([29.0, 26.5, 32.0, 24.2]), 3.182),
+            (np.array([22.0, 35.0, 28.0]), np.array([22.5, 33.0, 27.0]), 4.303)),
+    praise="This is what the claims board does, with the seeds of each pair averaged beforehand.",
+)  # fmt: skip
+
+
+# How much of a kernel is a delta: k (h, w) -> share of the mass in the heaviest 3x3 window
+
+
+def _windows(k: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(k, (1, 1, 1, 1))[None], 3, 1)[0] * 9
+
+
+concentration = Checker(
+    right=metrics.delta_fraction,
+    mistakes={
+        "You look at the centre alone: the shift between picture and kernel is free, so the delta may stand anywhere. "
+        "Try every window.": lambda k: _windows(k)[k.shape[0] // 2, k.shape[1] // 2] / k.sum(),
+        "You look at a single pixel: a delta that stands between two pixels would escape. Sum over 3x3 windows.":
+            lambda k: k.max() / k.sum(),
+        "The normalisation is missing: divide by the sum of k, so that the result is a share between 0 and 1.":
+            lambda k: _windows(k).max(),
+        "This is the mean of the heaviest window; its sum is asked for, as a share of the whole.":
+            lambda k: _windows(k).max() / 9 / k.sum(),
+        "You look for the lightest window: take the largest sum.":
+            lambda k: _windows(k)[1:-1, 1:-1].min() / k.sum(),
+        "The window around the brightest pixel need not be the heaviest one. Try every window.":
+            lambda k: _windows(k).flatten()[k.argmax()] / k.sum(),
+    },
+    probes=((torch.tensor([[1., 5, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 2, 2], [0, 0, 0, 2, 2, 2],
+                           [1, 0, 0, 0, 2, 2], [0, 0, 0, 0, 0, 1]]),), (_random(5, 7),)),
+    praise="Above 0.9 the board calls a kernel a delta.",
+)  # fmt: skip
+
+
+# Geometric mean of SSD ratios from PSNRs: (known, method), arrays in dB, picture by picture -> a number
+
+
+geometric_ratio = Checker(
+    right=lambda known, method: 10 ** ((known - method).mean() / 10),
+    mistakes={
+        "Upside down: the method's error belongs above the known kernel's, and a *lower* PSNR is a larger error.":
+            lambda known, method: 10 ** ((method - known).mean() / 10),
+        "That is the ratio of *un-squared* errors: PSNR is 10 log10 of a squared error, so divide by 10, not by 20.":
+            lambda known, method: 10 ** ((known - method).mean() / 20),
+        "Decibels count powers of ten, not of e.": lambda known, method: np.exp((known - method).mean() / 10),
+        "That is the arithmetic mean of the ratios. For the geometric one, average the logarithms, which is what "
+        "decibels are, and take the power last.": lambda known, method: (10 ** ((known - method) / 10)).mean(),
+        "A ratio of the two mean PSNRs is no ratio of errors: decibels are logarithms, so subtract them.":
+            lambda known, method: known.mean() / method.mean(),
+        "These are the ratios picture by picture: take their geometric mean.":
+            lambda known, method: 10 ** ((known - method) / 10),
+        "That is still in decibels: take 10 to the power of a tenth of it.":
+            lambda known, method: (known - method).mean(),
+    },
+    probes=((np.array([34.0, 31.0, 38.5]), np.array([30.0, 30.5, 33.0])),
+            (np.array([29.0, 41.0, 35.0, 33.0]), np.array([23.0, 40.0, 36.0, 27.5]))),
+    praise="Two numbers of a table are enough to check a third.",
+)  # fmt: skip
+
+
+# PSNR at the best whole-pixel shift: estimate and sharp (h, w), reach -> dB
+
+
+def _best_psnr(estimate: np.ndarray, sharp: np.ndarray, steps: Sequence[tuple[int, int]], reach: int) -> float:
+    h, w = sharp.shape
+    inside = sharp[reach : h - reach, reach : w - reach]
+    squares = [
+        ((estimate[reach + i : h - reach + i, reach + j : w - reach + j] - inside) ** 2).mean() for i, j in steps
+    ]
+    return -10 * np.log10(min(squares))
+
+
+def _steps(rows: Sequence[int], columns: Sequence[int]) -> list[tuple[int, int]]:
+    return [(i, j) for i in rows for j in columns]
+
+
+def _rolled_psnr(estimate: np.ndarray, sharp: np.ndarray, reach: int) -> float:
+    around = _steps(range(-reach, reach + 1), range(-reach, reach + 1))
+    return -10 * np.log10(min(((np.roll(estimate, step, (0, 1)) - sharp) ** 2).mean() for step in around))
+
+
+def _moved(down: int, right: int, reach: int, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """A picture and its noisy copy, which lies further down and to the right."""
+    random = np.random.RandomState(seed)
+    scene = random.rand(40, 36)
+    sharp = scene[8:32, 8:28]
+    estimate = scene[8 - down : 32 - down, 8 - right : 28 - right] + 0.02 * random.standard_normal(sharp.shape)
+    return estimate, sharp, reach
+
+
+best_psnr = Checker(
+    right=lambda estimate, sharp, reach: _best_psnr(
+        estimate, sharp, _steps(range(-reach, reach + 1), range(-reach, reach + 1)), reach),
+    mistakes={
+        "That is the PSNR in place: nothing is moved yet.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, [(0, 0)], 0),
+        "The shift is never used: move the window in the estimate, and leave the one in the sharp picture.":
+            lambda estimate, sharp, reach: _best_psnr(estimate, sharp, [(0, 0)], reach),
+        "One step short: `range(-reach, reach)` ends before `reach`.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, _steps(range(-reach, reach), range(-reach, reach)), reach),
+        "You search down and to the right only: shifts go from -reach to reach.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, _steps(range(reach + 1), range(reach + 1)), reach),
+        "You search along rows only: down and up count as well.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, _steps([0], range(-reach, reach + 1)), reach),
+        "You search along columns only: left and right count as well.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, _steps(range(-reach, reach + 1), [0]), reach),
+        "You search along the diagonal only: rows and columns move independently, in two loops.":
+            lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, [(i, i) for i in range(-reach, reach + 1)], reach),
+        "np.roll carries in at one side what it pushes out at the other, and you compare that, too. Leave out a border "
+        "of `reach` pixels.": _rolled_psnr,
+        "The sign is wrong: a small error is a high PSNR.": lambda estimate, sharp, reach:
+            -_best_psnr(estimate, sharp, _steps(range(-reach, reach + 1), range(-reach, reach + 1)), reach),
+        "That is half of it: the mean *squared* error goes with 10 log10.": lambda estimate, sharp, reach:
+            _best_psnr(estimate, sharp, _steps(range(-reach, reach + 1), range(-reach, reach + 1)), reach) / 2,
+    },
+    probes=(_moved(3, -2, 3, 8), _moved(-1, 3, 3, 1), _moved(2, 4, 4, 2)),
+    praise="`metrics.aligned` does the same in steps of a quarter pixel, and leaves out 15 pixels of border.",
+)  # fmt: skip

@@ -1,0 +1,236 @@
+"""Checkers praise what is right, however it is written, and give every plausible mistake its own hint."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage, signal
+
+from deblur_core.teaching import checkers
+from deblur_core.teaching.checkers import NOTHING_YET, Checker
+
+CHECKERS = {name: value for name, value in vars(checkers).items() if isinstance(value, Checker)}
+
+
+# Answers as students write them, with other tools than the checkers use.
+
+
+def correlate(x, k):
+    h, w = x.shape[0] - k.shape[0] + 1, x.shape[1] - k.shape[1] + 1
+    return [[(x[i : i + k.shape[0], j : j + k.shape[1]] * k).sum() for j in range(w)] for i in range(h)]
+
+
+def row_softmax(numbers):
+    return torch.stack([row.exp() / row.exp().sum() for row in numbers])
+
+
+def stable(numbers):
+    weights = (numbers - numbers.max()).exp()
+    return weights / weights.sum()
+
+
+def mass_centre(k):
+    return np.array(ndimage.center_of_mass(np.asarray(k)))
+
+
+def centre(k):
+    return np.array([k.shape[0] // 2, k.shape[1] // 2])
+
+
+def sweep(x, k, y, rate, old_x=False, old_residual=False, sign=1, factor=1, inner=True):
+    start, before = x, k * x - y
+    x = x - sign * factor * rate * (k if inner else 1) * before
+    seen = start if old_x else x
+    residual = before if old_residual or old_x else k * x - y
+    return [x, k - sign * factor * rate * (seen if inner else 1) * residual]
+
+
+def sweep_kernel_first(x, k, y, rate):
+    return sweep(k, x, y, rate)[::-1]
+
+
+def spread(d, t, ddof=1, power=0.5, sign=1):
+    half = t * np.std(d, ddof=ddof) / len(d) ** power
+    return np.array([sign * np.mean(d) - half, sign * np.mean(d) + half])
+
+
+def unpaired(a, b, t):
+    half = t * math.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    return a.mean() - b.mean() - half, a.mean() - b.mean() + half
+
+
+def sums(k):
+    return signal.convolve2d(np.asarray(k), np.ones((3, 3)), mode="same")
+
+
+def shifted_psnr(estimate, sharp, reach, rows=None, columns=None, moving=True):
+    """By sliding windows; rows and columns are the shifts that are tried."""
+    every = range(-reach, reach + 1)
+    h, w = (side - 2 * reach for side in sharp.shape)
+    windows = np.lib.stride_tricks.sliding_window_view(estimate, (h, w))
+    target = sharp[reach:-reach, reach:-reach]
+    errors = [
+        np.mean((windows[reach + i * moving, reach + j * moving] - target) ** 2)
+        for i in rows or every
+        for j in columns or every
+    ]
+    return 10 * math.log10(1 / min(errors))
+
+
+def wrapped(estimate, sharp, reach):
+    every = range(-reach, reach + 1)
+    return max(-10 * np.log10(np.mean((np.roll(estimate, (i, j), (0, 1)) - sharp) ** 2)) for i in every for j in every)
+
+
+RIGHT = {
+    "convolution": [
+        lambda x, k: signal.convolve2d(x, k, mode="valid"),
+        lambda x, k: correlate(x, k.flip(0, 1)),
+        lambda x, k: torch.nn.functional.conv2d(x[None, None], k.flip((0, 1))[None, None])[0, 0],
+    ],
+    "kernel_from_numbers": [stable, lambda numbers: torch.softmax(numbers.reshape(-1), 0).reshape(numbers.shape)],
+    "centre_offset": [lambda k: mass_centre(k) - centre(k), lambda k: list(mass_centre(k) - centre(k))],
+    "alternating_step": [sweep, lambda *a: tuple(sweep(*a))],
+    "paired_interval": [lambda a, b, t: spread(a - b, t), lambda a, b, t: list(spread(a - b, t))],
+    "concentration": [lambda k: sums(k).max() / float(k.sum()), lambda k: torch.tensor(sums(k).max()) / k.sum()],
+    "geometric_ratio": [
+        lambda known, method: np.exp(np.mean(np.log(10 ** (-method / 10) / 10 ** (-known / 10)))),
+        lambda known, method: np.prod(10 ** ((known - method) / 10)) ** (1 / len(known)),
+        lambda known, method: 10 ** ((known.mean() - method.mean()) / 10),
+    ],
+    "best_psnr": [shifted_psnr, lambda *a: torch.tensor(shifted_psnr(*a))],
+}
+WRONG = {  # by a few words of the hint that should come
+    "convolution": {
+        "correlation": correlate,
+        "upside down only": lambda x, k: correlate(x, k.flip(0)),
+        "left to right only": lambda x, k: correlate(x, k.flip(1)),
+        "mean of the products": lambda x, k: signal.convolve2d(x, k, mode="valid") / k.numel(),
+        "divide by the sum": lambda x, k: signal.convolve2d(x, k / k.sum(), mode="valid"),
+        "as large as x": lambda x, k: signal.convolve2d(x, k, mode="same"),
+        "h - kh + 1": lambda x, k: np.array(correlate(x, k.flip(0, 1)))[:-1, :-1],
+        "shape": lambda x, k: signal.convolve2d(x, k, mode="full"),
+        "is expected": lambda x, k: np.roll(signal.convolve2d(x, k, mode="valid"), 1),
+    },
+    "kernel_from_numbers": {
+        "*row*": row_softmax,
+        "*column*": lambda numbers: row_softmax(numbers.T).T,
+        "normalisation is missing": torch.exp,
+        "*look*": lambda numbers: numbers.exp() / numbers.exp().max(),
+        "negative numbers stay": lambda numbers: numbers / numbers.sum(),
+        "Absolute": lambda numbers: abs(numbers) / abs(numbers).sum(),
+        "overflows": lambda numbers: np.exp(numbers) / np.exp(numbers).sum(),
+        "is expected": lambda numbers: numbers.relu() / numbers.relu().sum(),
+    },
+    "centre_offset": {
+        "length kh / 2": lambda k: mass_centre(k) - np.array(k.shape) / 2,
+        "count from 1": lambda k: mass_centre(k) + 1 - centre(k),
+        "0.5, 1.5, 2.5": lambda k: mass_centre(k) + 0.5 - centre(k),
+        "from the corner": mass_centre,
+        "sign": lambda k: centre(k) - mass_centre(k),
+        "swapped": lambda k: (mass_centre(k) - centre(k))[::-1],
+        "mass is missing": lambda k: mass_centre(k) * float(k.sum()) - centre(k),
+        "is expected": lambda k: mass_centre(k) - centre(k) + 0.25,
+    },
+    "alternating_step": {
+        "joint step": lambda *a: sweep(*a, old_x=True),
+        "old one": lambda *a: sweep(*a, old_residual=True),
+        "k first": sweep_kernel_first,
+        "climb": lambda *a: sweep(*a, sign=-1),
+        "without a 2": lambda *a: sweep(*a, factor=2),
+        "inner derivative is missing": lambda *a: sweep(*a, inner=False),
+        "Only x": lambda x, k, y, rate: (sweep(x, k, y, rate)[0], k),
+        "return x, then k": lambda *a: sweep(*a)[::-1],
+        "for (0.5, 2.0, 3.0, 0.1) is": lambda x, k, y, rate: (x, k),
+    },
+    "paired_interval": {
+        "unpaired": unpaired,
+        "single differences": lambda a, b, t: spread(a - b, t, power=0),
+        "not by n": lambda a, b, t: spread(a - b, t, power=1),
+        "1.96": lambda a, b, t: spread(a - b, 1.96),
+        "ddof": lambda a, b, t: spread(a - b, t, ddof=0),
+        "a - b": lambda a, b, t: spread(b - a, t),
+        "half width": lambda a, b, t: spread(a - b, t) - np.mean(a - b),
+        "shape": lambda a, b, t: np.mean(a - b),
+    },
+    "concentration": {
+        "centre alone": lambda k: sums(k)[k.shape[0] // 2, k.shape[1] // 2] / float(k.sum()),
+        "single pixel": lambda k: k.max() / k.sum(),
+        "normalisation is missing": lambda k: sums(k).max(),
+        "mean of the heaviest": lambda k: sums(k / k.sum()).max() / 9,
+        "lightest": lambda k: signal.convolve2d(k, np.ones((3, 3)), mode="valid").min() / float(k.sum()),
+        "brightest pixel": lambda k: sums(k).flatten()[int(k.argmax())] / float(k.sum()),
+        "is expected": lambda k: 0.5,
+    },
+    "geometric_ratio": {
+        "Upside down": lambda known, method: 10 ** (np.mean(method - known) / 10),
+        "un-squared": lambda known, method: 10 ** (np.mean(known - method) / 20),
+        "not of e": lambda known, method: math.exp(np.mean(known - method) / 10),
+        "arithmetic mean of the ratios": lambda known, method: np.mean(10 ** ((known - method) / 10)),
+        "no ratio of errors": lambda known, method: np.mean(known) / np.mean(method),
+        "picture by picture": lambda known, method: 10 ** ((known - method) / 10),
+        "still in decibels": lambda known, method: np.mean(known - method),
+        "is expected": lambda known, method: 1.0,
+    },
+    "best_psnr": {
+        "in place": lambda estimate, sharp, reach: -10 * np.log10(np.mean((estimate - sharp) ** 2)),
+        "never used": lambda *a: shifted_psnr(*a, moving=False),
+        "One step short": lambda e, s, reach: shifted_psnr(e, s, reach, *[range(-reach, reach)] * 2),
+        "down and to the right only": lambda e, s, reach: shifted_psnr(e, s, reach, *[range(reach + 1)] * 2),
+        "along rows only": lambda *a: shifted_psnr(*a, rows=[0]),
+        "along columns only": lambda *a: shifted_psnr(*a, columns=[0]),
+        "diagonal": lambda e, s, reach: max(shifted_psnr(e, s, reach, [i], [i]) for i in range(-reach, reach + 1)),
+        "np.roll": wrapped,
+        "sign": lambda *a: -shifted_psnr(*a),
+        "half of it": lambda *a: shifted_psnr(*a) / 2,
+        "is expected": lambda *a: shifted_psnr(*a) + 48.13,
+    },
+}
+
+
+def test_every_checker_is_tried():
+    assert set(CHECKERS) == set(RIGHT) == set(WRONG)
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_right_answers_are_praised_however_they_are_written(name, capsys):
+    for answer in RIGHT[name]:
+        CHECKERS[name](answer)
+        assert capsys.readouterr().out == f"Right. {CHECKERS[name].praise}\n"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name in WRONG for words in WRONG[name]])
+def test_a_mistake_gets_its_own_hint(name, words):
+    hint = CHECKERS[name].hint(WRONG[name][words])
+    assert hint.startswith("Not yet. ") and words in hint
+    others = {other: CHECKERS[name].hint(answer) for other, answer in WRONG[name].items() if other != words}
+    assert hint not in others.values(), "two mistakes, one hint"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("name", CHECKERS)
+def test_every_hint_is_given_to_some_mistake_here(name):
+    given = {CHECKERS[name].hint(answer).removeprefix("Not yet. ") for answer in WRONG[name].values()}
+    assert set(CHECKERS[name].mistakes) <= given
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_nothing_written_yet_or_a_crash_is_no_stack_trace(name):
+    check = CHECKERS[name].hint
+    assert check(lambda *_: None) == check(lambda *_: ...) == NOTHING_YET
+    assert "ZeroDivisionError: division by zero" in check(lambda *_: 1 / 0)
+    assert "TypeError" in check(lambda: 1)
+    assert "does not get to its end" in check(lambda *_: "text")
+    assert "does not get to its end" in check(None)
+
+
+def test_an_answer_may_not_spoil_the_probes():
+    def spoil(k):
+        k.zero_()
+        return k
+
+    before = checkers.centre_offset.probes[0][0].clone()
+    checkers.centre_offset.hint(spoil)
+    assert torch.equal(checkers.centre_offset.probes[0][0], before)

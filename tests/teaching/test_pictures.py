@@ -1,0 +1,36 @@
+"""Pictures stand on one scale, and the slider calls what stands above it."""
+
+import numpy as np
+import torch
+
+from deblur_core.teaching import pictures, widgets
+
+
+def test_pictures_share_a_scale_whatever_they_are_made_of():
+    grey = torch.full((1, 1, 4, 6), 0.5)
+    grey[..., 0] = 1.2
+    kernel = torch.tensor([[[0.0, 0.1], [0.2, 0.7]]])
+    shown = pictures.show({"tensor": grey, "bytes": np.full((4, 6), 51, np.uint8)}, {"kernel": kernel}, "Look.")
+    (tensor, integers, own) = (axes.images[0] for axes in shown.figure.axes)
+    assert tensor.get_clim() == integers.get_clim() == (0, 1)
+    assert tensor.get_array().max() == 1 and np.allclose(integers.get_array(), 0.2)
+    assert np.isclose(own.get_clim()[1], 0.7), "a kernel has its own scale"
+    assert [axes.get_title() for axes in shown.figure.axes] == ["tensor", "bytes", "kernel"]
+    assert "Look." in shown._repr_html_()
+
+
+def test_curves_count_from_one_unless_told_otherwise():
+    (panel,) = pictures.plot({"a": [3, 2, 1], "b": [1, 2, 3]}, xlabel="step").figure.axes
+    assert panel.lines[0].get_xdata().tolist() == [1, 2, 3] and panel.get_legend() and panel.get_xlabel() == "step"
+    (panel,) = pictures.plot({"a": [3, 2]}, (10, 100), xscale="log").figure.axes
+    assert list(panel.lines[0].get_xdata()) == [10, 100] and panel.get_legend() is None
+
+
+def test_the_slider_waits_until_it_is_released(monkeypatch):
+    called = []
+    sliders = []
+    monkeypatch.setattr(widgets, "interact", lambda function, value: (sliders.append(value), function(value.value)))
+    widgets.slide(called.append, [4, 20, 80], "iteration")
+    (slider,) = sliders
+    assert called == [4] and not slider.continuous_update
+    assert slider.options == (4, 20, 80) and slider.description == "iteration"
