@@ -24,7 +24,7 @@ class Profile:
 PROFILES = {
     "smoke": Profile(pairs.PAIRS[:2], pairs.SMOKE, crop=64),
     "laptop": Profile(pairs.PAIRS[:4]),
-    "overnight": Profile(pairs.PAIRS),
+    "overnight": Profile(pairs.PAIRS[:16]),
     "paper": Profile(pairs.PAIRS),
 }
 
