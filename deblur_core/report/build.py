@@ -21,6 +21,7 @@ from deblur_core.report.page import page
 from deblur_core.runs import Result, Store
 from deblur_core.studies import PROFILES, REPOSITORY, Study, Table, jobs
 from deblur_core.studies.claims import PAPERS, VERDICTS, verdict
+from deblur_core.studies.study import DECIDING
 
 INTRODUCTION = """# Report
 
@@ -101,7 +102,8 @@ def _evidence_table(evidence: dict, profile: str) -> Table:
         (claim_id, found.ours or None, board.intervals(found) or None, verdict(found))
         for claim_id, found in evidence.items()
     ]
-    return Table(f"Claims at {profile}", ("claim", "ours", "95 % interval", "verdict"), rows)
+    title = f"Claims at {profile}" + ("" if profile in DECIDING else ", a reduced run, which decides nothing")
+    return Table(title, ("claim", "ours", "95 % interval", "verdict"), rows)
 
 
 def _notebook_links(study: Study, output: Path) -> str:
