@@ -1,12 +1,16 @@
 """Non-blind deconvolution: the sharp picture x from the blurry y = k * x + noise, the kernel k being known.
 
-    hyper_laplacian   Krishnan and Fergus, NIPS 2009: half-quadratic splitting, all in Fourier space, a fraction of a second
-    sparse_irls       Levin et al., SIGGRAPH 2007: re-weighted least squares by conjugate gradients, seconds, the best here
-    wiener, richardson_lucy   the classical baselines, scikit-image's, with this project's conventions
+    hyper_laplacian           Krishnan and Fergus, NIPS 2009: splitting in Fourier space, hundredths of a second
+    sparse_irls               Levin et al., SIGGRAPH 2007: re-weighted least squares, tenths of a second, the best here
+    wiener, richardson_lucy   the classical baselines: scikit-image's, with this project's conventions
 
-All take y (1, c, h, w) in [0, 1], each channel on its own, and one kernel k (1, kh, kw), non-negative with sum 1, of a
-true convolution with centre (kh // 2, kw // 2). All return x (1, c, h, w) in [0, 1] in y's frame, device and dtype.
-`weight` multiplies the prior in every one of them: more of it gives smoother pictures and fewer ringing edges.
+All take y (1, c, h, w) in [0, 1], each channel on its own, and one kernel k (1, kh, kw), non-negative with sum 1, of
+a true convolution with centre (kh // 2, kw // 2). All return x (1, c, h, w) in [0, 1] in y's frame, on y's device.
+
+`weight` multiplies the prior in each of them: more of it gives smoother pictures and less ringing. None takes it from
+y's noise, of standard deviation σ (blur.estimate_sigma): 0.6 σ^1.5, but at least 2e-4 for what is not noise, such as a
+kernel that is only nearly right; for `wiener` 100 σ², at least 4e-3. Both rules follow the best weights on the built-in
+pictures with noise of σ = 0.002 to 0.1.
 
 All raise UsageError for an impossible y or k, and warn of saturated highlights, where no linear blur holds.
 """
@@ -14,7 +18,7 @@ All raise UsageError for an impossible y or k, and warn of saturated highlights,
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -27,21 +31,21 @@ from deblur_core import blur
 from deblur_core.errors import UsageError
 
 
-def hyper_laplacian(y: Tensor, k: Tensor, weight: float = 5e-4, alpha: float = 2 / 3) -> Tensor:
+def hyper_laplacian(y: Tensor, k: Tensor, weight: float | None = None, alpha: float = 2 / 3) -> Tensor:
     """Krishnan and Fergus, "Fast image deconvolution using hyper-Laplacian priors", NIPS 2009.
 
-        min over x of  1/2 ‖k * x − y‖² + weight Σ |∂x|^α,   ∂ the first differences in both directions      (eq. 2)
+        min over x of  1/2 ‖k * x − y‖² + weight Σ |∂x|^α,   ∂: first differences along y and x
 
-    where their λ is 1 / weight. Auxiliary variables w stand in for ∂x at the price β/2 ‖∂x − w‖² (eq. 3); w and x are
-    solved for in turn, exactly, for β = 1, 2√2, 8, ... below 256. alpha: 1/2, 2/3, or 1 (total variation, anisotropic).
+    where their λ is 1 / weight. Auxiliary variables w stand in for ∂x at the price β/2 ‖∂x − w‖² (section 2); w and x
+    are solved for in turn, exactly, for β = 1, 2√2, 8, ... below 256. alpha: 1/2, 2/3, or 1 (total variation).
 
-    Fourier space makes the picture periodic, so it is padded by repeating its border, and tapered (`_periodic`).
-    Differs from the authors' code: the w-step is solved by Newton's method to rounding, theirs looks it up in a table.
+    Fourier space makes the picture periodic, so it is padded by repeating its border, and tapered (`periodic`).
+    Differs from the paper: Newton's method solves the w-step to rounding, instead of a table or roots of a polynomial.
     """
     if not 0 < alpha <= 1:
         raise UsageError(f"The exponent of a hyper-Laplacian prior lies in (0, 1], and is not {alpha}: try 2/3.")
-    y, k = _checked(y, k, weight)
-    padded, top, left = _periodic(y, k)
+    y, k, weight = _checked(y, k, weight)
+    padded, top, left = periodic(y, k)
     grid = padded.shape[-2:]
     k_hat, differences = transfer(k, grid), difference_spectra(grid, y)
     numerator, power = k_hat.conj() * torch.fft.rfft2(padded), k_hat.abs().square()
@@ -57,7 +61,7 @@ def hyper_laplacian(y: Tensor, k: Tensor, weight: float = 5e-4, alpha: float = 2
 
 
 def shrink(v: Tensor, beta: float, alpha: float) -> Tensor:
-    """argmin over w of |w|^α + β/2 (w − v)², elementwise (Krishnan and Fergus, eq. 5).
+    """argmin over w of |w|^α + β/2 (w − v)², elementwise (Krishnan and Fergus, section 2.2).
 
     For α < 1 the minimum sits at 0 up to a threshold of |v|, where it jumps to w_c = (2 (1 − α) / β)^(1 / (2 − α)):
     the two conditions at the jump, equal energies and zero slope, give |v| = w_c (2 − α) / (2 (1 − α)). Beyond, the
@@ -79,14 +83,14 @@ def shrink(v: Tensor, beta: float, alpha: float) -> Tensor:
 def sparse_irls(
     y: Tensor,
     k: Tensor,
-    weight: float = 4e-4,
+    weight: float | None = None,
     *,
     exponent: float = 0.8,
     passes: int = 2,
     iterations: int = 200,
     tolerance: float = 1e-4,
 ) -> Tensor:
-    """Sparse deconvolution: Levin et al., "Image and depth from a conventional camera with a coded aperture", SIGGRAPH 2007.
+    """Levin et al., "Image and depth from a conventional camera with a coded aperture", SIGGRAPH 2007.
 
         min over x of  ‖k * x − y‖² + weight Σ_f c_f Σ |f * x|^exponent
 
@@ -97,33 +101,50 @@ def sparse_irls(
 
     The boundary is unknown, not invented: x is estimated on the larger frame that y = k * x (`valid`) sees.
     """
-    y, k = _checked(y, k, weight)
-    kh, kw = k.shape[-2:]
-    x = blur.pad_for_same(y, (kh, kw))
+    y, k, weight = _checked(y, k, weight)
+    top, left = k.shape[-2] // 2, k.shape[-1] // 2
+    channels = [_reweighted(channel, k, weight, exponent, passes, iterations, tolerance) for channel in y.split(1, 1)]
+    return torch.cat(channels, 1)[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
+
+
+def _reweighted(
+    y: Tensor, k: Tensor, weight: float, exponent: float, passes: int, iterations: int, tolerance: float
+) -> Tensor:
+    """`sparse_irls` of one channel, on the frame that y sees."""
+    x = blur.pad_for_same(y, (k.shape[-2], k.shape[-1]))
     forward, adjoint = valid_operator(k, x.shape[-2:])
     b = adjoint(y)
     weights = [torch.full_like(d, weight * c) for d, c in zip(differences_of(x), _FILTER_WEIGHTS, strict=True)]
+
+    def normal(v: Tensor) -> Tensor:
+        weighted = [w * d for w, d in zip(weights, differences_of(v), strict=True)]
+        return adjoint(forward(v)) + differences_adjoint(weighted)
+
     for _ in range(passes + 1):
-
-        def normal(v: Tensor) -> Tensor:
-            weighted = [w * d for w, d in zip(weights, differences_of(v), strict=True)]  # noqa: B023
-            return adjoint(forward(v)) + differences_adjoint(weighted)
-
         x = conjugate_gradients(normal, b, x, iterations, tolerance)
         weights = [
             weight * c * d.abs().clamp_min(0.01) ** (exponent - 2)
             for d, c in zip(differences_of(x), _FILTER_WEIGHTS, strict=True)
         ]
-    top, left = kh - 1 - kh // 2, kw - 1 - kw // 2
-    return x[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
+    return x
 
 
 _FILTER_WEIGHTS = (1, 1, 0.25, 0.25, 0.25)
 
 
+def gradient(x: Tensor) -> tuple[Tensor, Tensor]:
+    """First differences of x (..., h, w) along y and along x, where they fit."""
+    return x.diff(dim=-2), x.diff(dim=-1)
+
+
+def gradient_adjoint(dy: Tensor, dx: Tensor) -> Tensor:
+    """The transpose of `gradient`."""
+    return -F.pad(dy, (0, 0, 1, 1)).diff(dim=-2) - F.pad(dx, (1, 1)).diff(dim=-1)
+
+
 def differences_of(x: Tensor) -> list[Tensor]:
-    """The differences of x (..., h, w) along y, x, yy, xx and yx, wherever they fit."""
-    dy, dx = x.diff(dim=-2), x.diff(dim=-1)
+    """First and second differences of x (..., h, w), along y, x, yy, xx and yx."""
+    dy, dx = gradient(x)
     return [dy, dx, dy.diff(dim=-2), dx.diff(dim=-1), dy.diff(dim=-1)]
 
 
@@ -131,10 +152,10 @@ def differences_adjoint(d: list[Tensor]) -> Tensor:
     """The transpose of `differences_of`."""
     dy = d[0] - F.pad(d[2], (0, 0, 1, 1)).diff(dim=-2) - F.pad(d[4], (1, 1)).diff(dim=-1)
     dx = d[1] - F.pad(d[3], (1, 1)).diff(dim=-1)
-    return -F.pad(dy, (0, 0, 1, 1)).diff(dim=-2) - F.pad(dx, (1, 1)).diff(dim=-1)
+    return gradient_adjoint(dy, dx)
 
 
-def valid_operator(k: Tensor, shape: tuple[int, int]) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+def valid_operator(k: Tensor, shape: Sequence[int]) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     """`blur.convolve` and its transpose for one kernel and pictures x of one shape, the kernel's spectrum kept."""
     (h, w), (kh, kw) = shape, k.shape[-2:]
     grid = (fast_length(h), fast_length(w))
@@ -169,43 +190,32 @@ def conjugate_gradients(
     return x
 
 
-def wiener(y: Tensor, k: Tensor, weight: float = 0.01) -> Tensor:
+def wiener(y: Tensor, k: Tensor, weight: float | None = None) -> Tensor:
     """scikit-image's Wiener filter: least squares with weight ‖Laplacian of x‖², on the padded and tapered picture."""
-    y, k = _checked(y, k, weight)
-    padded, top, left = _periodic(y, k)
-    return _channelwise(lambda c, psf: restoration.wiener(c, psf, weight, clip=False), padded, k, y, top, left)
+    y, k, weight = _checked(y, k, weight, factor=100, power=2, least=4e-3)
+    padded, top, left = periodic(y, k)
+    x = _channelwise(restoration.wiener, padded, k, balance=weight)
+    return x[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
 
 
 def richardson_lucy(y: Tensor, k: Tensor, iterations: int = 30) -> Tensor:
     """scikit-image's Richardson-Lucy: maximum likelihood under Poisson noise, stopped early instead of a prior."""
-    y, k = _checked(y, k, 0)
-    kh, kw = k.shape[-2:]
-    padded = blur.pad_for_same(y, (2 * kh - 1, 2 * kw - 1))  # it blurs with black beyond the border: keep that far off
-    return _channelwise(
-        lambda c, psf: restoration.richardson_lucy(c, psf, iterations, clip=False),
-        padded,
-        k,
-        y,
-        kh - 1,
-        kw - 1,
+    y, k, _ = _checked(y, k, 0)
+    top, left = (3 * (length - 1) for length in k.shape[-2:])  # beyond its border all is black: keep that far away
+    x = _channelwise(
+        restoration.richardson_lucy, F.pad(y, (left, left, top, top), mode="replicate"), k, num_iter=iterations
     )
+    return x[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
 
 
-def _channelwise(
-    solve: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    padded: Tensor,
-    k: Tensor,
-    y: Tensor,
-    top: int,
-    left: int,
-) -> Tensor:
+def _channelwise(solve: Callable[..., np.ndarray], y: Tensor, k: Tensor, **settings: float) -> Tensor:
+    """A function of scikit-image, applied to each channel."""
     psf = k[0].cpu().double().numpy()
-    x = np.stack([solve(channel, psf) for channel in padded[0].cpu().double().numpy()])
-    x = x[:, top : top + y.shape[-2], left : left + y.shape[-1]]
-    return torch.from_numpy(x)[None].to(y).clamp(0, 1)
+    channels = y[0].cpu().double().numpy()
+    return torch.from_numpy(np.stack([solve(c, psf, clip=False, **settings) for c in channels]))[None].to(y)
 
 
-def _periodic(y: Tensor, k: Tensor) -> tuple[Tensor, int, int]:
+def periodic(y: Tensor, k: Tensor) -> tuple[Tensor, int, int]:
     """y padded to a size that transforms fast and wraps around smoothly, and y's top left corner in it.
 
     The border is repeated by at least a kernel's half on each side; then edges are tapered: four times, near the
@@ -216,8 +226,8 @@ def _periodic(y: Tensor, k: Tensor) -> tuple[Tensor, int, int]:
     grid = fast_length(h + kh - 1), fast_length(w + kw - 1)
     padded = F.pad(y, (left, grid[1] - w - left, top, grid[0] - h - top), mode="replicate")
     k_hat = transfer(k, grid)
-    inside = [1 - _autocorrelation(k[0].sum(1 - axis), grid[axis]) for axis in (0, 1)]
-    inside = inside[0][:, None] * inside[1]
+    along_y, along_x = (1 - _autocorrelation(k[0].sum(1 - axis), grid[axis]) for axis in (0, 1))
+    inside = along_y[:, None] * along_x
     for _ in range(4):
         blurred = torch.fft.irfft2(torch.fft.rfft2(padded) * k_hat, grid)
         padded = inside * padded + (1 - inside) * blurred
@@ -231,14 +241,14 @@ def _autocorrelation(profile: Tensor, length: int) -> Tensor:
     return torch.cat([found, found[:1]]) / found[0]
 
 
-def transfer(k: Tensor, grid: tuple[int, int]) -> Tensor:
+def transfer(k: Tensor, grid: Sequence[int]) -> Tensor:
     """Spectrum (1, h, w // 2 + 1) of k on a periodic grid, its centre at the origin."""
     kh, kw = k.shape[-2:]
     canvas = F.pad(k, (0, grid[1] - kw, 0, grid[0] - kh))
     return torch.fft.rfft2(canvas.roll((-(kh // 2), -(kw // 2)), (-2, -1)))
 
 
-def difference_spectra(grid: tuple[int, int], like: Tensor) -> list[Tensor]:
+def difference_spectra(grid: Sequence[int], like: Tensor) -> list[Tensor]:
     """Spectra of the periodic forward differences along y and x, in the precision and on the device of `like`."""
     along_y = torch.fft.fftfreq(grid[0], dtype=like.dtype, device=like.device)[:, None]
     along_x = torch.fft.rfftfreq(grid[1], dtype=like.dtype, device=like.device)
@@ -250,8 +260,10 @@ def fast_length(n: int) -> int:
     return 4 * next_fast_len(-(-n // 4), real=True)
 
 
-def _checked(y: Tensor, k: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """y and k in one precision (at least float32), k with odd sides."""
+def _checked(
+    y: Tensor, k: Tensor, weight: float | None, factor: float = 0.6, power: float = 1.5, least: float = 2e-4
+) -> tuple[Tensor, Tensor, float]:
+    """y and k in one precision (at least float32), k with odd sides, and the weight, for y's noise where it is None."""
     if y.ndim != 4 or y.shape[0] != 1 or y.shape[1] not in (1, 3):
         raise UsageError(
             f"Deconvolution takes one picture (1, 1 or 3, h, w), not {tuple(y.shape)}: pass them one by one."
@@ -271,13 +283,25 @@ def _checked(y: Tensor, k: Tensor, weight: float) -> tuple[Tensor, Tensor]:
             f"A kernel of {k.shape[-2]}x{k.shape[-1]} does not fit into a picture of "
             f"{y.shape[-2]}x{y.shape[-1]}: use a larger picture or a smaller kernel."
         )
-    if weight < 0:
+    if weight is not None and weight < 0:
         raise UsageError(f"The weight of the prior cannot be negative, and is {weight}.")
     warn_of_saturation(y)
     kh, kw = k.shape[-2:]
     dtype = torch.promote_types(torch.promote_types(y.dtype, k.dtype), torch.float32)
     k = F.pad(k, (0, 1 - kw % 2, 0, 1 - kh % 2))  # at the end: there an even kernel is short of its centre's mirror
-    return y.to(dtype), k.to(dtype)
+    y, k = y.to(dtype), k.to(dtype)
+    if weight is None:
+        weight = max(factor * noise_level(y) ** power, least)
+    return y, k, weight
+
+
+def noise_level(y: Tensor) -> float:
+    """Standard deviation of the noise in the middle 128 x 128 px of y; 0 where y is too small to tell."""
+    h, w = y.shape[-2:]
+    if min(h, w) < 16:
+        return 0.0
+    top, left = max(0, h // 2 - 64), max(0, w // 2 - 64)
+    return float(blur.estimate_sigma(y[..., top : top + 128, left : left + 128]))
 
 
 def warn_of_saturation(y: Tensor) -> None:

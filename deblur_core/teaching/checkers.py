@@ -363,3 +363,133 @@ best_psnr = Checker(
     probes=(_moved(3, -2, 3, 8), _moved(-1, 3, 3, 1), _moved(2, 4, 4, 2)),
     praise="`metrics.aligned` does the same in steps of a quarter pixel, and leaves out 15 pixels of border.",
 )  # fmt: skip
+
+
+# Soft threshold: (v, beta) -> argmin over w of |w| + beta / 2 (w - v)^2, entry by entry
+
+
+def _soft(v: Tensor, threshold: float) -> Tensor:
+    return v.sign() * (v.abs() - threshold).clamp_min(0)
+
+
+soft_threshold = Checker(
+    right=lambda v, beta: _soft(v, 1 / beta),
+    mistakes={
+        "That is a *hard* threshold: it keeps large values as they are. The price |w| pulls at large values, too.":
+            lambda v, beta: torch.where(v.abs() > 1 / beta, v, 0),
+        "You subtract beta; the slope of the second term is beta (w - v), so the threshold is 1 / beta.":
+            lambda v, beta: _soft(v, beta),
+        "Twice too far: the derivative of beta / 2 times a square has no 2 left.": lambda v, beta: _soft(v, 2 / beta),
+        "Half as far as it should: do not forget the 1/2 in front of the square.":
+            lambda v, beta: _soft(v, 0.5 / beta),
+        "Small values overshoot: where |v| is below 1 / beta the minimum is at zero, not on the other side.":
+            lambda v, beta: v - v.sign() / beta,
+        "Right for positive values. Negative ones have a mirrored solution, and you make them zero.":
+            lambda v, beta: (v - 1 / beta).clamp_min(0),
+        "That is the size of w: give it the sign of v back.": lambda v, beta: _soft(v, 1 / beta).abs(),
+        "That is the solution for the price w² / 2: it shrinks everything by a factor, and makes nothing zero.":
+            lambda v, beta: v * beta / (1 + beta),
+    },
+    probes=((torch.tensor([-2.0, -0.7, -0.1, 0.0, 0.2, 0.9, 3.0]), 4.0), (4 * _random(3, 4) - 2, 1.5)),
+    praise="Zero for noise, a little less for edges: this line is total variation's whole idea of pictures.",
+)  # fmt: skip
+
+
+# Error ratios: aligned (estimate, known, sharp), (h, w) each -> (SSD ratio, norm ratio)
+
+
+def _ratios(estimate: np.ndarray, known: np.ndarray, sharp: np.ndarray) -> tuple[float, float]:
+    ours, theirs = estimate - sharp, known - sharp
+    return (ours**2).sum() / (theirs**2).sum(), np.linalg.norm(ours, 2) / np.linalg.norm(theirs, 2)
+
+
+def _frobenius(difference: np.ndarray) -> float:
+    return float(np.sqrt((difference**2).sum()))
+
+
+error_ratios = Checker(
+    right=_ratios,
+    mistakes={
+        "Upside down: the estimate's error stands above the known kernel's.":
+            lambda estimate, known, sharp: _ratios(known, estimate, sharp),
+        "The two are swapped: the SSD ratio comes first.":
+            lambda estimate, known, sharp: _ratios(estimate, known, sharp)[::-1],
+        "The first is the ratio of the roots. SSD is the sum of *squares*, with no root.":
+            lambda estimate, known, sharp: (np.sqrt(_ratios(estimate, known, sharp)[0]),
+                                            _ratios(estimate, known, sharp)[1]),
+        "The second is the Frobenius norm, that of all entries. The norm 2 of a matrix is its largest singular value: "
+        "`np.linalg.norm(a, 2)`.": lambda estimate, known, sharp: (
+            _ratios(estimate, known, sharp)[0], _frobenius(estimate - sharp) / _frobenius(known - sharp)),
+        "The second is squared; the authors' script does not square it.": lambda estimate, known, sharp: (
+            _ratios(estimate, known, sharp)[0], _ratios(estimate, known, sharp)[1] ** 2),
+        "The first sums absolute differences: square them.": lambda estimate, known, sharp: (
+            np.abs(estimate - sharp).sum() / np.abs(known - sharp).sum(), _ratios(estimate, known, sharp)[1]),
+        "These are ratios of the pictures. Take the errors: subtract the sharp picture first.":
+            lambda estimate, known, sharp: _ratios(estimate, known, 0 * sharp),
+        "You compare the estimate with the known-kernel result. Compare each of them with the sharp picture.":
+            lambda estimate, known, sharp: _ratios(estimate - known + sharp, known, sharp),
+    },
+    probes=tuple((random.rand(6, 5), random.rand(6, 5) / 2, random.rand(6, 5))
+                 for random in map(np.random.RandomState, (0, 1))),
+    praise="`metrics.error_ratio` does the same, after it has aligned both pictures.",
+)  # fmt: skip
+
+
+# Parameters of SelfDeblur's kernel network: (kernel_size, hidden_layers) -> number
+
+
+def _layers(widths: Sequence[int], biases: int = 1) -> int:
+    return sum((widths[i] + biases) * widths[i + 1] for i in range(len(widths) - 1))
+
+
+kernel_network_parameters = Checker(
+    right=lambda side, hidden: _layers([200, *[1000] * hidden, side**2]),
+    mistakes={
+        "The biases are missing: a layer from a to b numbers has (a + 1) b parameters.":
+            lambda side, hidden: _layers([200, *[1000] * hidden, side**2], biases=0),
+        "The last layer draws kernel_size x kernel_size positions, not kernel_size.":
+            lambda side, hidden: _layers([200, *[1000] * hidden, side]),
+        "You always count one hidden layer.": lambda side, hidden: _layers([200, 1000, side**2]),
+        "One hidden layer too many: with n of them there are n + 1 layers of weights.":
+            lambda side, hidden: _layers([200, *[1000] * (hidden + 1), side**2]),
+        "You count 200 inputs for every layer: the later ones see the 1000 numbers of the layer before.":
+            lambda side, hidden: 201 * (1000 * hidden + side**2),
+        "You count the hidden layers alone: the last layer draws the kernel, and has parameters as well.":
+            lambda side, hidden: _layers([200, *[1000] * hidden]),
+        "The biases of the last layer are missing.":
+            lambda side, hidden: _layers([200, *[1000] * hidden, side**2]) - side**2,
+        "The softmax has no parameters: it only divides.":
+            lambda side, hidden: _layers([200, *[1000] * hidden, side**2, side**2]),
+    },
+    probes=((15, 2), (27, 1), (13, 0)),
+    praise="A kernel of 27 px has 729 numbers. Whatever is gained by a thousand times more, it is not expressiveness.",
+)  # fmt: skip
+
+
+# Contrast that G_k without hidden layers can reach: (z, rates) -> largest over smallest weight of its kernel
+
+
+def _contrast(z: Tensor, rates: Tensor, ways: int = 2, bias: float = 1) -> Tensor:
+    return (ways * rates.sum() * (bias + z.abs().sum())).exp()
+
+
+reachable_contrast = Checker(
+    right=_contrast,
+    mistakes={
+        "Only one of the two moves in your formula: while the largest weight goes up, the smallest goes down.":
+            lambda z, rates: _contrast(z, rates, ways=1),
+        "The bias moves, too: it adds 1 to the sum over z.": lambda z, rates: _contrast(z, rates, bias=0),
+        "That is the gap between two numbers before the softmax. Their weights differ by the factor exp(gap).":
+            lambda z, rates: _contrast(z, rates).log(),
+        "You use one rate for all the steps: the rates fall, so add them up.":
+            lambda z, rates: (2 * len(rates) * rates[0] * (1 + z.sum())).exp(),
+        "You use the mean rate once: there are as many steps as rates. Add them up.":
+            lambda z, rates: (2 * rates.mean() * (1 + z.sum())).exp(),
+        "You count the entries of z: a weight's step counts as much as the entry that it is multiplied with.":
+            lambda z, rates: (2 * rates.sum() * (1 + len(z))).exp(),
+        "You take the length of z. Adam moves all weights by the same step, so the entries add up as they are.":
+            lambda z, rates: (2 * rates.sum() * (1 + z.norm())).exp(),
+    },
+    probes=((_random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (_random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
+    praise="For the paper's run this is the most that can be had, however long the data pull.",
+)  # fmt: skip

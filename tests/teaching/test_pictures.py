@@ -26,11 +26,12 @@ def test_curves_count_from_one_unless_told_otherwise():
     assert list(panel.lines[0].get_xdata()) == [10, 100] and panel.get_legend() is None
 
 
-def test_the_slider_waits_until_it_is_released(monkeypatch):
-    called = []
-    sliders = []
-    monkeypatch.setattr(widgets, "interact", lambda function, value: (sliders.append(value), function(value.value)))
-    widgets.slide(called.append, [4, 20, 80], "iteration")
-    (slider,) = sliders
-    assert called == [4] and not slider.continuous_update
-    assert slider.options == (4, 20, 80) and slider.description == "iteration"
+def test_the_slider_shows_another_figure_once_it_is_released(monkeypatch):
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+    widgets.slide(lambda n: pictures.show({f"frame {n}": np.eye(n)}, caption=f"Frame {n}."), [4, 20, 80], "iteration")
+    slider, frame = shown[0].children
+    assert slider.options == (4, 20, 80) and slider.description == "iteration" and not slider.continuous_update
+    assert "Frame 4." in frame.value
+    slider.value = 80
+    assert "Frame 80." in frame.value
