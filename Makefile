@@ -8,7 +8,7 @@ figures: $(READY)
 	.venv/bin/deblur figures
 
 test: $(READY)
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	.venv/bin/ruff check .
