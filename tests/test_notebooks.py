@@ -167,3 +167,7 @@ def test_an_untouched_stub_gets_a_friendly_hint(name, capsys):
     for cell in tagged(notebook, "exercise"):
         exec(f"{notebook.cells[2].source}\n{cell.source}", {})  # an exercise needs nothing but the set-up
         assert capsys.readouterr().out.startswith("Nothing to check yet")
+        theirs = {node.name for node in ast.walk(syntax(cell)) if isinstance(node, ast.FunctionDef)}
+        for other in code(notebook):
+            used = {node.id for node in ast.walk(syntax(other)) if isinstance(node, ast.Name)}
+            assert other is cell or not theirs & used, f"{other.id} needs the solution of {cell.id}"

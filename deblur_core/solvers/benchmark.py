@@ -16,7 +16,7 @@ from deblur_core.solvers import classical, nonblind
 PAIR = "im1_kernel2"
 
 
-def nonblind_rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
+def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
     """Median time on one built-in pair, all in turn, and the aligned PSNR in dB that the time buys.
 
     scikit-image's functions run on the CPU as a user would call them: on the picture as it is, with default settings.

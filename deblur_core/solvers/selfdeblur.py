@@ -143,7 +143,7 @@ def check_input(y: Tensor, kernel_size: int) -> None:
     """Raises UsageError unless y is one finite luma picture and the kernel size is odd, at least 3 and smaller."""
     if y.ndim != 4 or y.shape[:2] != (1, 1):
         raise UsageError(
-            f"SelfDeblur takes one luma picture of shape (1, 1, h, w), not {tuple(y.shape)}: "
+            f"Blind deconvolution takes one luma picture of shape (1, 1, h, w), not {tuple(y.shape)}: "
             "convert colour to luma and chroma first."
         )
     if min(y.shape[-2:]) < 32:
