@@ -25,7 +25,7 @@ PROFILES = {
     "smoke": Profile(pairs.PAIRS[:2], pairs.SMOKE, crop=64),
     "laptop": Profile(pairs.PAIRS[:4]),
     "overnight": Profile(pairs.PAIRS[:16]),
-    "paper": Profile(pairs.PAIRS),
+    "paper": Profile(pairs.PAIRS[:16]),
 }
 
 
