@@ -62,13 +62,13 @@ def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
     figures = output / "figures" / study.name
     shutil.rmtree(figures, ignore_errors=True)
     parts = []
-    told: set[frozenset[str]] = set()
-    for profile in reversed(PROFILES):
-        results = found.get((study.name, profile), [])
-        keys = frozenset(result.job.key for result in results)
-        if not results or keys in told:  # a study may be the same at several sizes
+    ran = {profile: found.get((study.name, profile), []) for profile in PROFILES}
+    keys = {profile: frozenset(result.job.key for result in results) for profile, results in ran.items()}
+    for i, profile in reversed(list(enumerate(PROFILES))):
+        results = ran[profile]
+        # A study may be the same at several sizes; then it is told once, at the smallest.
+        if not results or keys[profile] in [keys[smaller] for smaller in PROFILES[:i]]:
             continue
-        told.add(keys)
         parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
         parts += [table.to_markdown() for table in study.tables(results)]
         if evidence := board.evidence_of(study, results):
