@@ -171,3 +171,11 @@ def test_an_untouched_stub_gets_a_friendly_hint(name, capsys):
         for other in code(notebook):
             used = {node.id for node in ast.walk(syntax(other)) if isinstance(node, ast.Name)}
             assert other is cell or not theirs & used, f"{other.id} needs the solution of {cell.id}"
+
+
+@each
+def test_no_widget_makes_the_run_wait_for_ever(name):
+    """ipywidgets' Output, which `interact` uses too, now and then stops a run without a browser: see widgets.slide."""
+    for cell in code(NOTEBOOKS[name]):
+        used = {getattr(node, "id", getattr(node, "attr", None)) for node in ast.walk(syntax(cell))}
+        assert not used & {"interact", "interactive", "interactive_output", "Output"}, cell.id
