@@ -27,7 +27,8 @@ def task(numerics: int = 1) -> Callable[[Callable], Callable]:
     """Mark the module-level function `f(context, **settings) -> (values, arrays)` as a task.
 
     It is deterministic and owns its randomness; `values` is a JSON-able dict, `arrays` a dict of arrays.
-    Raise `numerics` whenever a change of the code changes the numbers: older results are found no more.
+    Raise `numerics` whenever a change of the code changes the numbers by more than rounding, in which machines differ
+    too: older results are found no more.
     """
 
     def mark(function: Callable) -> Callable:

@@ -10,20 +10,19 @@ from torch import Tensor
 class SimilarityLoss:
     """1 − SSIM to a fixed picture y in [0, 1]: Gaussian window of 11 px and σ 1.5, zero padding (released code).
 
-    The window is separable and y's own moments never change: both are used.
+    The window is separable and y's own moments never change: both are used. Smoothing is a product with two banded
+    matrices, which beats a convolution of one channel three times on a CPU.
     """
 
     def __init__(self, y: Tensor):
-        offsets = torch.arange(11, device=y.device) - 5.0
-        window = torch.exp(-offsets.square() / (2 * 1.5**2))
-        self.window = window / window.sum()
+        self.windows = [_smoothing_matrix(n, y.device) for n in y.shape[-2:]]
         self.y = y
         self.mean_y, mean_yy = self._smooth(torch.cat([y, y * y])).split(1)
         self.variance_y = mean_yy - self.mean_y.square()
 
     def _smooth(self, maps: Tensor) -> Tensor:
-        columns = F.conv2d(maps, self.window.view(1, 1, 11, 1), padding=(5, 0))
-        return F.conv2d(columns, self.window.view(1, 1, 1, 11), padding=(0, 5))
+        rows, columns = self.windows
+        return rows @ maps @ columns
 
     def __call__(self, x: Tensor) -> Tensor:
         mean_x, mean_xx, mean_xy = self._smooth(torch.cat([x, x * x, x * self.y])).split(1)
@@ -32,6 +31,15 @@ class SimilarityLoss:
         luminance = (2 * mean_x * self.mean_y + 0.01**2) / (mean_x.square() + self.mean_y.square() + 0.01**2)
         structure = (2 * covariance + 0.03**2) / (variance_x + self.variance_y + 0.03**2)
         return 1 - (luminance * structure).mean()
+
+
+def _smoothing_matrix(n: int, device: torch.device) -> Tensor:
+    """`(n, n)`, symmetric: row i holds the Gaussian window around pixel i, cut at the border."""
+    at = torch.arange(n, device=device)
+    distance = (at[:, None] - at).abs()
+    window = torch.exp(-distance.square() / (2 * 1.5**2)) * (distance <= 5)
+    offsets = torch.arange(11, device=device) - 5.0
+    return window / torch.exp(-offsets.square() / (2 * 1.5**2)).sum()
 
 
 def total_variation(x: Tensor) -> Tensor:

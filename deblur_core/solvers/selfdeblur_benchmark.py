@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from deblur_core import blur
 from deblur_core.models import selfdeblur as networks
 from deblur_core.solvers.acceleration import own_stream
-from deblur_core.solvers.losses import SimilarityLoss
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, _Optimisation
 
 PIXELS, KERNEL_SIZE = 255, 19
@@ -66,10 +67,14 @@ def _step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
 
 
 def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
-    """What one would write first, as the released code does: float32, channels first, conv2d with k as its weights."""
+    """What one would write first, as the released code does.
+
+    Float32, channels first, conv2d with k as its weights, a bias in every convolution, SSIM by five convolutions with
+    an 11 x 11 window.
+    """
     generator = torch.Generator().manual_seed(0)
     y = y.to(device)
-    image = networks.initialize(networks.ImageNetwork(recipe.width, recipe.skip), generator).to(device)
+    image = networks.initialize(_with_biases(networks.ImageNetwork(recipe.width, recipe.skip)), generator).to(device)
     kernel = networks.initialize(networks.KernelNetwork(KERNEL_SIZE), generator).to(device)
     optimizer = torch.optim.Adam(
         [
@@ -80,13 +85,30 @@ def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any
     side = PIXELS + KERNEL_SIZE - 1
     z_image = networks.draw_image_input(side, side, generator).to(device)
     z_kernel = kernel.draw_input(generator).to(device)
-    similarity = SimilarityLoss(y)
+    gaussian = torch.exp(-(torch.arange(11, device=device) - 5.0).square() / (2 * 1.5**2))
+    window = (gaussian[:, None] * gaussian / gaussian.sum() ** 2)[None, None]
+
+    def similarity(x: torch.Tensor) -> torch.Tensor:
+        mean_x, mean_y, xx, yy, xy = (F.conv2d(m, window, padding=5) for m in (x, y, x * x, y * y, x * y))
+        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x.square() + mean_y.square() + 0.01**2)
+        variances = xx - mean_x.square() + yy - mean_y.square()
+        return (luminance * (2 * (xy - mean_x * mean_y) + 0.03**2) / (variances + 0.03**2)).mean()
 
     def step() -> None:
         optimizer.zero_grad()
         x = image(z_image + recipe.input_noise * torch.randn_like(z_image))
-        loss = similarity(blur.convolve(x, kernel(z_kernel), method="direct"))
+        loss = 1 - similarity(blur.convolve(x, kernel(z_kernel), method="direct"))
         loss.backward()
         optimizer.step()
 
     return step
+
+
+def _with_biases(network: nn.Module) -> nn.Module:
+    for parent in list(network.modules()):
+        for name, conv in parent.named_children():
+            if isinstance(conv, networks.UnbiasedConv):
+                mirrored = {"padding": 1, "padding_mode": "reflect"} if isinstance(conv, networks.ReflectConv) else {}
+                plain = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, **mirrored)
+                setattr(parent, name, plain)
+    return network
