@@ -131,8 +131,12 @@ def _html(text: str) -> str:
 
 
 def check_links(output: Path) -> None:
-    """Raises DeblurError for a link in README.md or index.html to a file that is not there."""
-    for name, pattern in (("README.md", r"\]\(([^)#]+)\)"), ("index.html", r'(?:href|src)="([^"#]+)"')):
-        for link in re.findall(pattern, (output / name).read_text(encoding="utf-8")):
-            if "://" not in link and not (output / link).exists():
-                raise DeblurError(f"{output / name} links to {link}, which is not there: deblur figures mends it.")
+    """Raises DeblurError for a link in README.md, index.html or a notebook's page to a file that is not there."""
+    pages = sorted((output / "notebooks").glob("*.html"))
+    if len(pages) < len(list((REPOSITORY / "notebooks").glob("*.ipynb"))):
+        pages = []  # a report on some studies: its notebooks lead to others that were not asked for
+    for page_path in (output / "README.md", output / "index.html", *pages):
+        pattern = r"\]\(([^)#]+)\)" if page_path.suffix == ".md" else r'(?:href|src)="([^"#]+)"'
+        for link in re.findall(pattern, page_path.read_text(encoding="utf-8")):
+            if "://" not in link and not link.startswith("data:") and not (page_path.parent / link).exists():
+                raise DeblurError(f"{page_path} links to {link}, which is not there: deblur figures mends it.")

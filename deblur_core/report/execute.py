@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
 from deblur_core.report.page import page
+from deblur_core.runs import available_cores
+
+CELL_SECONDS = 1800
+"""What a cell may take before the notebook counts as hung: everything long is in the store by then."""
+
+
+def execute_all(notebooks: Sequence[Path], profile: str, folder: Path, workers: int) -> None:
+    """`execute` every notebook to a page of its name in `folder`, `workers` of them at a time."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _share_cores, (workers,)) as pool:
+        pages = [pool.submit(execute, path, profile, folder / f"{path.stem}.html") for path in notebooks]
+        try:
+            for notebook, done in zip(notebooks, pages, strict=True):
+                done.result()
+                print(f"Notebook {notebook.stem}", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _share_cores(workers: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(max(1, available_cores() // workers))  # of the notebooks' kernels
 
 
 def execute(notebook: Path, profile: str, output: Path) -> None:
@@ -16,14 +43,14 @@ def execute(notebook: Path, profile: str, output: Path) -> None:
     """
     try:
         import papermill
-        from nbclient.exceptions import DeadKernelError
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
     except ImportError as error:
         raise DeblurError(f"Notebooks need {error.name}: pip install 'deblur-core[notebooks]'.") from error
     try:
         executed = papermill.execute_notebook(
             str(notebook), None, {"profile": profile}, kernel_name="python3", language="python",
-            progress_bar=False, cwd=str(notebook.parent),
+            progress_bar=False, cwd=str(notebook.parent), execution_timeout=CELL_SECONDS,
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"])  # fmt: skip
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
@@ -31,6 +58,8 @@ def execute(notebook: Path, profile: str, output: Path) -> None:
         raise DeblurError(f"Notebook {notebook.name} failed in cell {error.cell_index}: {reason}") from error
     except DeadKernelError as error:
         raise DeblurError(f"Notebook {notebook.name} lost its kernel, most often for want of memory.") from error
+    except CellTimeoutError as error:
+        raise DeblurError(f"Notebook {notebook.name} has a cell that did not end in {CELL_SECONDS} s.") from error
     write_atomically(output, to_html(executed, notebook.stem).encode())
 
 
@@ -40,6 +69,8 @@ def to_html(notebook, name: str) -> str:
 
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.html)", cell.source)  # pages lead to pages
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
         if cell.cell_type == "code":

@@ -12,7 +12,7 @@ from deblur_core.data import home
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.report import board, readme
 from deblur_core.report.build import build
-from deblur_core.report.execute import execute
+from deblur_core.report.execute import execute_all
 from deblur_core.runs import available_cores, default_executor, run_jobs
 
 
@@ -44,9 +44,8 @@ def regenerate(
     with _executor(workers, scheduler, device) as executor:
         run_jobs(wanted, store, executor, device, progress=True)
 
-    for notebook in _notebooks({study.notebook for study in chosen} if only else None):
-        print(f"Notebook {notebook.stem}", flush=True)
-        execute(notebook, profile, output / "notebooks" / f"{notebook.stem}.html")
+    notebooks = _notebooks({study.notebook for study in chosen} if only else None)
+    execute_all(notebooks, profile, output / "notebooks", workers or available_cores())
     rows = build(output, profile, store, chosen)
     if output == studies.REPOSITORY / "reports":
         readme.update(studies.REPOSITORY / "README.md", output)

@@ -111,6 +111,18 @@ def test_a_broken_link_is_found(study, store, tmp_path, name, text):
         check_links(tmp_path)
 
 
+def test_a_broken_link_in_a_notebook_page_is_found(study, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("deblur_core.report.build.REPOSITORY", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_here.ipynb").touch()
+    build(tmp_path, "laptop", store, [study])
+    (tmp_path / "notebooks" / "01_here.html").write_text('<a href="../index.html">x</a> <a href="01_here.ipynb">y</a>')
+    check_links(tmp_path)
+    (tmp_path / "notebooks" / "01_here.html").write_text('<a href="02_gone.html">x</a>')
+    with pytest.raises(DeblurError, match="02_gone"):
+        check_links(tmp_path)
+
+
 def test_committed_report_has_no_broken_link():
     committed = studies.REPOSITORY / "reports"
     if not (committed / "index.html").exists():

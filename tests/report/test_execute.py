@@ -4,7 +4,8 @@ import nbformat
 import pytest
 
 from deblur_core.errors import DeblurError
-from deblur_core.report.execute import execute
+from deblur_core.report import execute as executing
+from deblur_core.report.execute import execute, execute_all
 
 PARAMETERS = nbformat.v4.new_code_cell('profile = "laptop"', metadata={"tags": ["parameters"]})
 
@@ -18,12 +19,13 @@ def test_page_shows_prose_code_and_output_but_nothing_that_varies(tmp_path, monk
     monkeypatch.chdir(tmp_path)  # any working directory: the notebook runs in its own
     notebook = write(
         tmp_path / "sub.ipynb",
-        nbformat.v4.new_markdown_cell("# Blur\n\n$y = k * x$"),
+        nbformat.v4.new_markdown_cell("# Blur\n\n$y = k * x$\n\n[next](02_next.ipynb)"),
         nbformat.v4.new_code_cell("import sys\nprint('ran at', profile)\nprint('12 % done', file=sys.stderr)"),
         nbformat.v4.new_code_cell("import ipywidgets\nipywidgets.IntSlider()"),
     )
     execute(notebook, "smoke", tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
+    assert 'href="02_next.html"' in page  # pages lead to pages
     assert "ran at smoke" in page and "<h1" in page and "mathjax" in page.lower()
     assert "12 % done" not in page.replace("&#39;", "'").split("<pre>ran at")[1]
     assert "widget" not in page.split("IntSlider")[1]
@@ -36,3 +38,20 @@ def test_a_failing_cell_is_named_and_leaves_no_page(tmp_path):
     with pytest.raises(DeblurError, match=r"07_broken\.ipynb failed in cell 2: ValueError: so it is$"):
         execute(notebook, "smoke", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_hung_cell_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(executing, "CELL_SECONDS", 1)
+    notebook = write(tmp_path / "hung.ipynb", nbformat.v4.new_code_cell("import time\ntime.sleep(60)"))
+    with pytest.raises(DeblurError, match=r"hung\.ipynb has a cell that did not end in 1 s"):
+        execute(notebook, "smoke", tmp_path / "page.html")
+
+
+def test_several_at_once_share_the_cores_and_a_failure_is_named(tmp_path):
+    cores = nbformat.v4.new_code_cell("import os\nprint('threads', os.environ['OMP_NUM_THREADS'])")
+    good = [write(tmp_path / f"0{i}.ipynb", cores) for i in (1, 2)]
+    execute_all(good, "smoke", tmp_path / "pages", workers=2)
+    assert all("threads " in (tmp_path / "pages" / f"0{i}.html").read_text() for i in (1, 2))
+    bad = write(tmp_path / "03.ipynb", nbformat.v4.new_code_cell("1 / 0"))
+    with pytest.raises(DeblurError, match=r"03\.ipynb failed in cell 2: ZeroDivisionError"):
+        execute_all([*good, bad], "smoke", tmp_path / "pages", workers=2)
