@@ -31,6 +31,8 @@ def test_every_study_is_found_and_speaks_for_known_claims_alone():
     assert len(set(spoken_for)) == len(spoken_for), "two studies speak for one claim"
     assert set(spoken_for) <= {claim.id for claim in CLAIMS}
     assert {study.paper for study in found.values()} <= set(PAPERS)
+    notebooks = {path.stem for path in (studies.REPOSITORY / "notebooks").glob("*.ipynb")}
+    assert {study.notebook for study in found.values()} <= notebooks
 
 
 def test_recorded_results_are_those_of_jobs_that_the_study_still_has():

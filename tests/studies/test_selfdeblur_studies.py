@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deblur_core.runs import Result
-from deblur_core.studies import collect, get, jobs, pairs
+from deblur_core.studies import collect, get, jobs, levin_benchmark, pairs
 from deblur_core.studies.claims import verdict
 from deblur_core.studies.joint_vs_alternating import PROFILES, STUDY, Profile, arms
 
@@ -95,3 +95,22 @@ def test_a_profile_repeats_its_first_pairs():
     profile = Profile("builtin", pairs.PAIRS[:3], pairs.SMOKE, repeated=2, more_seeds=(1, 2))
     assert [seed for _, seed in profile.runs()] == [0, 0, 0, 1, 1, 2, 2]
     assert profile.runs()[3][0] == pairs.PAIRS[0]
+
+
+def timed(selfdeblur, slow=10.0, fast=1.0):
+    seconds = {"Perrone & Favaro": slow, "L0 edges": fast, "SelfDeblur": selfdeblur}
+    return Result(jobs(get("levin_benchmark"), "laptop")[0], {"seconds": seconds}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([timed(190, slow=100), timed(210, slow=110), timed(200, slow=90)], "reproduced"),
+        ([timed(4000), timed(4100), timed(3900)], "contradicted"),
+        ([timed(40, slow=20), timed(4000, slow=300), timed(200, slow=60)], "inconclusive"),
+    ],
+)
+def test_time_of_the_same_order_and_200_times(runs, expected):
+    ratios = levin_benchmark.duration_ratios(runs)
+    assert ratios["L0 edges"][0] == pytest.approx(runs[0].values["seconds"]["SelfDeblur"])
+    assert verdict(levin_benchmark._evidence_on_time(ratios)) == expected
