@@ -16,5 +16,5 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[notebooks,test]"
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[notebooks,perceptual,test]"
 	@touch $@

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from deblur_core import data
+from deblur_core import data, metrics
 from deblur_core.runs import provenance
 
 
@@ -17,7 +17,7 @@ def examine() -> dict[str, str]:
     """One line a topic. Looks and writes nothing."""
     machine = provenance()
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    extras = {"notebooks": "papermill", "cluster": "dask", "test": "pytest"}
+    extras = {"notebooks": "papermill", "cluster": "dask", "perceptual": "lpips", "test": "pytest"}
     missing = [name for name, module in extras.items() if find_spec(module) is None]
     memory = total_memory()
     facts = {
@@ -33,6 +33,8 @@ def examine() -> dict[str, str]:
     }
     for row in data.describe():
         facts[f"data {row['dataset']}"] = f"{row['pairs']} pairs, {row['where']}"
+    for metric in metrics.PERCEPTUAL:
+        facts[metric] = metrics.available(metric)[1]
     return facts
 
 
