@@ -94,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model again")
     train.set_defaults(run=_train)
     train.add_argument("model")
+    train.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
+    train.add_argument("--steps", type=int, help="default: the profile's")
+    train.add_argument("--data", action="append", metavar="SOURCE", help="sharp pictures: builtin, CBSD68, Kodak24 or "
+                       "a folder; repeatable")  # fmt: skip
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: weights/ in DEBLUR_HOME")
+    _add_device(train)
 
     models = commands.add_parser("models", help="parameters and multiply-adds of every network")
     models.set_defaults(run=_models)
@@ -200,7 +207,32 @@ def _data(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    raise UsageError(f"'{arguments.model}' cannot be trained; models that can be: none yet.")
+    from tqdm import tqdm
+
+    from deblur_core.trainings import train_and_save
+
+    with tqdm(unit="step", disable=None) as bar:  # no bar in a log
+
+        def progress(step: int, total: int, **info: float) -> None:
+            bar.total = total
+            bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
+            bar.update(step - bar.n)
+
+        path, values = train_and_save(
+            arguments.model,
+            arguments.profile,
+            steps=arguments.steps,
+            sources=tuple(arguments.data) if arguments.data else None,
+            seed=arguments.seed,
+            device=_device(arguments.device),
+            folder=arguments.output,
+            progress=progress,
+        )
+    print("Wrote", path, path.with_suffix(".json"))
+    for name, least in values["baseline"].items():
+        print(f"Held-out {name}: {values['curve'][-1][name]:.4g}; of the blurry pictures: {least:.4g}.")
+    for doubt in values["doubts"]:
+        print(doubt)
 
 
 def _models(arguments: argparse.Namespace) -> None:
@@ -218,7 +250,8 @@ def _models(arguments: argparse.Namespace) -> None:
 
 def _bench(arguments: argparse.Namespace) -> None:
     device = _device(arguments.device)
-    rows = [row for package in ("blur", "solvers") for module in _modules_with(package, "rows")
+    rows = [row for package in ("blur", "models", "solvers", "training_benchmark")
+            for module in _modules_with(package, "rows")
             for row in module.rows(device)]  # fmt: skip
     _print_rows(rows, arguments.json)
 
@@ -270,11 +303,12 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _modules_with(package: str, attribute: str) -> list[Any]:
-    """The modules of deblur_core.<package> that offer `attribute`."""
+    """The modules of deblur_core.<package>, or that module itself, that offer `attribute`."""
     import pkgutil
 
     parent = import_module(f"deblur_core.{package}")
-    modules = [import_module(f"{parent.__name__}.{found.name}") for found in pkgutil.iter_modules(parent.__path__)]
+    inside = [found.name for found in pkgutil.iter_modules(getattr(parent, "__path__", []))]
+    modules = [import_module(f"{parent.__name__}.{name}") for name in inside] or [parent]
     return [module for module in modules if hasattr(module, attribute)]
 
 

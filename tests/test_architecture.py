@@ -11,15 +11,16 @@ from deblur_core.report.build import build
 from deblur_core.runs import Store
 
 PACKAGE = studies.REPOSITORY / "deblur_core"
-GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "errors"}
+GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors"}
 MAY_IMPORT = {
     "blur": {"errors"},
     "data": {"blur", "errors"},
-    "metrics": {"blur", "errors"},
+    "metrics": {"blur", "data", "errors"},
     "models": {"errors"},
     "runs": {"errors"},
+    "weights": {"data", "errors"},
     "solvers": GROUND_FLOOR,
-    "studies": GROUND_FLOOR | {"solvers"},
+    "studies": GROUND_FLOOR | {"solvers", "training", "trainings"},
     "report": GROUND_FLOOR | {"solvers", "studies"},
 }
 

@@ -15,8 +15,8 @@ from toy_study import Size, toy
 
 from deblur_core import cli, studies
 from deblur_core.data import home, read_image, to_luma_chroma, write_image
-from deblur_core.photo import strongest_window
 from deblur_core.runs import Store, files
+from deblur_core.solvers.large_picture import place
 
 
 @pytest.fixture(autouse=True)
@@ -168,10 +168,9 @@ def test_a_large_photo_is_deconvolved_whole_with_the_kernel_of_its_strongest_win
     generator = torch.Generator().manual_seed(0)
     picture = torch.full((1, 1, 280, 500), 0.5)
     picture[..., 10:270, 230:490] = torch.rand(260, 260, generator=generator)
-    window = strongest_window(picture, 255)
-    assert window.shape == (1, 1, 255, 255)
-    assert window.std() > 0.2
-    assert strongest_window(window, 255) is window
+    rows, columns = place(picture, 255)
+    assert picture[..., rows, columns].shape == (1, 1, 255, 255)
+    assert picture[..., rows, columns].std() > 0.2
     write_image(tmp_path / "large.png", picture)
     code, said, _ = deblur("photo", tmp_path / "large.png", "--kernel-size", 3, "--iterations", 5, "-o", tmp_path)
     assert code == 0 and "255 x 255 pixels" in said

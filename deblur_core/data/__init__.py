@@ -4,7 +4,8 @@
     >>> pair.blurry.shape, pair.kernel_size
     (torch.Size([1, 1, 255, 255]), 27)
 
-A dataset is one of `DATASETS`, or `folder:PATH` for a folder of one's own (the module `own` has its layout).
+A dataset is one of `DATASETS`, `folder:PATH` for a folder of one's own (the module `own` has its layout),
+or `gopro:PATH` for a whole copy of GoPro (the module `gopro` has its layout).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from tqdm import tqdm
 
 from deblur_core.data import registry
 from deblur_core.data.builtin import BUILTIN
+from deblur_core.data.builtin_colour import BUILTIN_COLOUR
 from deblur_core.data.folders import data_folder, home, write_atomically
+from deblur_core.data.gopro import GOPRO, open_gopro
 from deblur_core.data.images import (
     from_luma_chroma,
     matlab_luma,
@@ -25,7 +28,8 @@ from deblur_core.data.images import (
 from deblur_core.data.lai import LAI
 from deblur_core.data.levin import LEVIN
 from deblur_core.data.own import open_folder
-from deblur_core.data.pair import Dataset, Pair, content_digest, crop
+from deblur_core.data.pair import Dataset, Pair, content_digest, crop, strongest_window
+from deblur_core.data.photos import PHOTOS
 from deblur_core.errors import UsageError
 
 __all__ = [
@@ -44,6 +48,7 @@ __all__ = [
     "matlab_luma",
     "names",
     "read_image",
+    "strongest_window",
     "to_luma_chroma",
     "to_uint8",
     "verify",
@@ -51,15 +56,26 @@ __all__ = [
     "write_image",
 ]
 
-_DATASETS = {"builtin": BUILTIN, "levin": LEVIN, "lai": LAI}
+_DATASETS = {
+    "builtin": BUILTIN,
+    "builtin_colour": BUILTIN_COLOUR,
+    "levin": LEVIN,
+    "lai": LAI,
+    "photos": PHOTOS,
+    "gopro": GOPRO,
+}
 DATASETS = tuple(_DATASETS)
 
 
 def _open(dataset: str) -> Dataset:
     if dataset.startswith("folder:"):
         return open_folder(dataset.removeprefix("folder:"))
+    if dataset.startswith("gopro:"):
+        return open_gopro(dataset.removeprefix("gopro:"))
     if dataset not in _DATASETS:
-        raise UsageError(f"There is no dataset '{dataset}': choose from {', '.join(DATASETS)}, folder:PATH.")
+        raise UsageError(
+            f"There is no dataset '{dataset}': choose from {', '.join(DATASETS)}, folder:PATH, gopro:PATH."
+        )
     return _DATASETS[dataset]
 
 

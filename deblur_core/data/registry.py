@@ -17,13 +17,23 @@ import requests
 from deblur_core.data.folders import data_folder, home, write_atomically
 from deblur_core.errors import DeblurError
 
-_SOURCES = {  # local folder -> the same files at a pinned commit
+_SOURCES = {  # local folder or file -> the same at a pinned commit, or under a name with its hash
     "levin2009/": "https://raw.githubusercontent.com/csdwren/SelfDeblur/"
     "e1c79ee528eb333416b032e4bc002337c2d5c0f3/datasets/levin/",
+    "photos/": "https://raw.githubusercontent.com/csdwren/SelfDeblur/"
+    "e1c79ee528eb333416b032e4bc002337c2d5c0f3/datasets/real/",
     "lai2016/ground_truth/": "https://raw.githubusercontent.com/SDUer-1/SelfDeblur/"
     "e550c266e05b543db67ecd20a008a53d4bca8c52/datasets/lai/ground_truth/",
     "lai2016/blurry_rgb/": "https://raw.githubusercontent.com/JuneFire/mySelfDeblur/"
     "10f828a1c93ccc8a40880a950ef03b2086c8d341/datasets/lai/",
+    "gopro/official/": "https://raw.githubusercontent.com/Seowon-Ji/XYDeblur/"
+    "6507a61a111616de96fd32020340b001453280dc/sample_data/",
+    "sharp/": "https://raw.githubusercontent.com/cszn/FFDNet/e787f46df2f374ff3591186706229cb9a0591fea/testsets/",
+    "weights/alexnet-owt-7be5be79.pth": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "weights/niqe_pris_params.npz": "https://raw.githubusercontent.com/xinntao/BasicSR/"
+    "d21eac885b6de90a7adef7cc59e937dbdbb200b1/basicsr/metrics/niqe_pris_params.npz",
+    "weights/weights-inception-2015-12-05-6726825d.pth": "https://github.com/toshas/torch-fidelity/"
+    "releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
 }
 
 

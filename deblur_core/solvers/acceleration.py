@@ -26,11 +26,14 @@ class Bfloat16:
         self.weights, self.twin_weights = list(network.parameters()), list(self.twin.parameters())
 
     def __call__(self, z: Tensor) -> Tensor:
+        self.refresh()
+        return self.twin(z.to(torch.bfloat16))
+
+    def refresh(self) -> None:
         with torch.no_grad():
             torch._foreach_copy_(self.twin_weights, self.weights)
         for weight in self.twin_weights:
             weight.grad = None
-        return self.twin(z.to(torch.bfloat16))
 
     def return_gradients(self) -> None:
         drawn = [

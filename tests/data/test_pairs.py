@@ -127,7 +127,7 @@ def test_crop_has_its_own_digest_and_one_window_per_image():
 
 def test_unknown_names_are_answered_with_the_known_ones():
     for ask in (data.names, data.available, data.verify, data.fetch_dataset):
-        with pytest.raises(UsageError, match="no dataset 'levine': choose from builtin, levin, lai"):
+        with pytest.raises(UsageError, match="no dataset 'levine': choose from builtin, builtin_colour, levin, lai"):
             ask("levine")
     for ask in (data.load, data.digest):
         with pytest.raises(UsageError, match="no pair 'im5_kernel1' in levin: choose from im1_kernel1, "):

@@ -152,12 +152,13 @@ def test_a_home_that_cannot_be_written_to_is_one_sentence(server, home):
 
 def test_the_packaged_checksums_are_well_formed_and_pinned():
     checksums = registry.checksums()
-    assert len(checksums) == 32 + 4 + 8 + 10 + 40 + 1
+    assert len(checksums) == 32 + 4 + 8 + 10 + 40 + 1 + 12 + 68 + 24 + 3 + 4
     for path, sha256 in checksums.items():
         assert len(bytes.fromhex(sha256)) == 32
         source = registry.url(path)
-        if path.startswith("lai2016/kernels_estimated/"):
+        if path.startswith(("lai2016/kernels_estimated/", "weights/alexnet_features")):
             assert source is None
         else:
             assert source.startswith("https://") and source.endswith(path.rpartition("/")[2])
-            assert any(len(part) == 40 for part in source.split("/")), "not pinned to a commit"
+            commit = any(len(part) == 40 for part in source.split("/"))
+            assert commit or sha256[:8] in source, "pinned neither to a commit nor by its name"

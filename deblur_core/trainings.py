@@ -1,0 +1,206 @@
+"""The learned models that `deblur train` makes, each declared in one place: network, loss, data and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deblur_core import weights
+from deblur_core.data import home, training_pairs
+from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models.counting import count_parameters
+from deblur_core.models.xydeblur import XYDeblur
+from deblur_core.runs import Context, Job, Result, Store, run_job, task
+from deblur_core.training import Batch, Loss, PictureValidation, Settings, Source, Validation, seeded, train
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where batches come from, how the network is judged, and a JSON-able description of both for the card."""
+
+    pairs: Source
+    validate: Validation | None
+    baseline: dict[str, float]  # scores of doing nothing, see `training.train`
+    description: dict[str, Any]
+
+
+def blurred_pictures(
+    sources: tuple[str, ...],
+    settings: Settings,
+    seed: int,
+    device: str,
+    blur: training_pairs.Blur = training_pairs.Blur(),  # noqa: B008, it is frozen
+    restore: Callable[[nn.Module, Tensor], Tensor] = lambda network, blurry: network(blurry),
+) -> Data:
+    """Sharp pictures blurred on the fly; validation by the PSNR of three whole pictures that never train."""
+    pictures = training_pairs.sharp_pictures(*sources)
+    held_out = training_pairs.whole_pairs(training_pairs.sharp_pictures("held out"), blur, seed=0)
+    validate = PictureValidation(held_out, restore, device)
+    return Data(
+        training_pairs.SyntheticPairs(
+            pictures, training_pairs.kernels(blur, seed), blur, settings.batch, settings.crop, device
+        ),
+        validate,
+        validate.baseline,
+        {
+            "sources": [Path(source).name for source in sources],
+            "pictures": len(pictures),
+            "blur": asdict(blur),
+            "held out": list(training_pairs.HELD_OUT),
+        },
+    )
+
+
+def absolute_error(network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Mean absolute difference between the network's answer to the blurry crops and the sharp ones."""
+    blurry, sharp = batch
+    return (network(blurry).float() - sharp).abs().mean()
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one set of weights is made."""
+
+    network: Callable[[], nn.Module]
+    loss: Loss
+    profiles: dict[str, Settings]  # smoke, laptop, overnight, paper
+    sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures
+    data: Callable[[tuple[str, ...], Settings, int, str], Data] = blurred_pictures
+
+
+_SIZES = {
+    "smoke": Settings(steps=2, batch=2, crop=32),
+    "laptop": Settings(steps=6000, batch=8, crop=96, learning_rate=1e-3, warm_up=100, clip=1.0),
+    "overnight": Settings(steps=20000, batch=8, crop=128, learning_rate=1e-3, warm_up=100, clip=1.0),
+    # As the released code: 3000 epochs of 526 steps, the rate halved every 500 epochs. Clipping and average are ours.
+    "paper": Settings(
+        steps=1_578_000,
+        batch=4,
+        crop=256,
+        learning_rate=1e-4,
+        schedule="constant",
+        halve_at=(1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6),
+        validate_every=5000,
+    ),
+}
+
+TRAININGS: dict[str, Training] = {
+    "xydeblur": Training(lambda: XYDeblur(width=16, blocks=2), absolute_error, _SIZES),
+    "xydeblur_unet": Training(lambda: XYDeblur(decoders=1, width=16, blocks=2), absolute_error, _SIZES),
+}
+
+
+def get(model: str) -> Training:
+    """The training of this name; UsageError for an unknown one."""
+    if model not in TRAININGS:
+        known = ", ".join(TRAININGS) or "none yet"
+        raise UsageError(f"'{model}' cannot be trained; models that can be: {known}.")
+    return TRAININGS[model]
+
+
+def load(model: str) -> nn.Module:
+    """The network of this name with the weights that come with the project, in evaluation mode on the CPU."""
+    return weights.load(model, seeded(get(model).network, seed=0))
+
+
+@task(numerics=1)
+def train_model(
+    context: Context, *, model: str, settings: dict[str, Any], sources: list[str], seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train from nothing. Values: what the card says; arrays: the weights."""
+    chosen = get(model)
+    recipe = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    data = chosen.data(tuple(sources), recipe, seed, context.device)
+    trained = train(
+        seeded(chosen.network, seed),
+        chosen.loss,
+        data.pairs,
+        recipe,
+        seed=seed,
+        device=context.device,
+        validate=data.validate,
+        baseline=data.baseline,
+        checkpoint=context.checkpoint,
+        progress=context.progress,
+    )
+    values = {
+        "parameters": count_parameters(trained.network),
+        "data": data.description,
+        "baseline": data.baseline,
+        "curve": trained.curve,
+        "doubts": trained.doubts,
+    }
+    return values, {name: tensor.cpu().numpy() for name, tensor in trained.network.state_dict().items()}
+
+
+def train_and_save(
+    model: str,
+    profile: str = "laptop",
+    *,
+    steps: int | None = None,
+    sources: tuple[str, ...] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    folder: Path | None = None,
+    progress: Callable[..., None] | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Train a model and write its weights and card to `folder` (default: weights/ in DEBLUR_HOME); returns both.
+
+    A run that was stopped goes on where its last checkpoint was, and one that was finished is not done again.
+    """
+    try:
+        import safetensors  # noqa: F401  before hours of work, not after
+    except ImportError as error:
+        raise DeblurError("Weights are written with the package safetensors: pip install safetensors.") from error
+    chosen = get(model)
+    if profile not in chosen.profiles:
+        raise UsageError(f"{model} has no profile '{profile}': choose one of {', '.join(chosen.profiles)}.")
+    settings = chosen.profiles[profile]
+    if steps is not None:
+        settings = replace(settings, steps=steps)
+    sources = sources or chosen.sources
+    job = Job.create(
+        train_model,
+        data=training_pairs.digest(*sources),
+        model=model,
+        settings=settings,
+        sources=list(sources),
+        seed=seed,
+    )
+    result = _run(job, device, progress)
+    tensors = {name: torch.from_numpy(array) for name, array in result.arrays.items()}
+    return weights.save(model, tensors, _card(result, profile), folder or home() / "weights"), result.values
+
+
+def _run(job: Job, device: str, progress: Callable[..., None] | None) -> Result:
+    store = Store(home())
+    with store.lock(job):
+        if (found := store.get(job)) is None:
+            checkpoint = store.checkpoint(job)
+            context = Context(device, checkpoint)
+            found = run_job(job, replace(context, progress=progress) if progress else context)
+            store.put(found)
+            checkpoint.drop()
+    return found
+
+
+def _card(result: Result, profile: str) -> dict[str, Any]:
+    settings, values, made = result.job.settings, result.values, result.provenance
+    return {
+        "model": settings["model"],
+        "profile": profile,
+        "parameters": values["parameters"],
+        "recipe": settings["settings"],
+        "data": values["data"],
+        "seed": settings["seed"],
+        "scores": values["curve"][-1] if values["curve"] else {},
+        "baseline": values["baseline"],
+        "curve": values["curve"],
+        "doubts": values["doubts"],
+        "made by": made,
+    }

@@ -1,0 +1,78 @@
+"""Trained weights that come with the project: NAME.safetensors, and NAME.json, the card that says what made them.
+
+`deblur train NAME` makes them again. Nothing is unpickled, and nothing is loaded that is not what its card says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from deblur_core.data import write_atomically
+from deblur_core.errors import DeblurError, UsageError
+
+FOLDER = Path(__file__).parent
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The weights that are there."""
+    return sorted(path.stem for path in folder.glob("*.safetensors"))
+
+
+def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+    """Write weights, such as a state_dict, and their card (JSON-able), to which the checksum is added.
+
+    Returns the file of the weights. The card is written last: a kill in between is found out by `load`.
+    """
+    from safetensors.torch import save as encode  # here, because a machine that only trains or tests may lack it
+
+    content = encode({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
+    path = folder / f"{name}.safetensors"
+    write_atomically(path, content)
+    full = {**card, "name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=1) + "\n").encode())
+    return path
+
+
+def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """What made these weights: recipe, data, seed, hardware, date, scores, sha256."""
+    path = folder / f"{name}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        there = ", ".join(names(folder)) or "none"
+        raise UsageError(
+            f"There are no weights '{name}' in {folder} (there: {there}): make them with deblur train {name}."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DeblurError(f"The card {path} is damaged: make it again with deblur train {name}.") from error
+
+
+def load(name: str, network: Network, folder: Path = FOLDER) -> Network:
+    """Put the weights into `network`, which must be of their architecture; returns it, in evaluation mode.
+
+    Raises UsageError where there are no such weights, DeblurError where they are damaged or of another architecture.
+    """
+    from safetensors.torch import load as decode
+
+    path, expected = folder / f"{name}.safetensors", card(name, folder)["sha256"]
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise DeblurError(f"{path} is not the file that its card describes: restore it, or run deblur train {name}.")
+    weights, own = decode(content), network.state_dict()
+    different = weights.keys() ^ own.keys() or {key for key in own if own[key].shape != weights[key].shape}
+    if different:
+        raise DeblurError(
+            f"The weights '{name}' belong to another architecture (first difference: {min(different)}): "
+            f"build the network as their card says, or run deblur train {name}."
+        )
+    with torch.no_grad():
+        network.load_state_dict(weights)
+    return network.eval()

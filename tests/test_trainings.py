@@ -1,0 +1,115 @@
+"""`deblur train`: from a name to weights with a card, once, and on from where it was stopped."""
+
+import json
+
+import pytest
+from torch import nn
+
+from deblur_core import cli, training, trainings, weights
+from deblur_core.data import training_pairs, write_image
+from deblur_core.errors import UsageError
+from deblur_core.models.counting import count_parameters
+from deblur_core.training import Settings
+from deblur_core.trainings import Training, absolute_error, blurred_pictures
+
+
+def tiny():
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path, monkeypatch):
+    """A model that trains in a moment, on small pictures, in a results folder of the test's own."""
+    monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DEBLUR_DATA", raising=False)
+    profiles = {"smoke": Settings(steps=3, batch=2, crop=8), "laptop": Settings(steps=6, batch=2, crop=8)}
+    monkeypatch.setitem(trainings.TRAININGS, "tiny", Training(tiny, absolute_error, profiles, sources=("builtin",)))
+    read = training_pairs.sharp_pictures
+
+    def small(*sources):
+        return {name: picture[:, :60, :60] for name, picture in read(*sources).items()}
+
+    monkeypatch.setattr(training_pairs, "sharp_pictures", small)
+    return tmp_path
+
+
+def test_a_model_is_trained_and_loaded_again(apart, capsys):
+    assert cli.main(["train", "tiny", "--profile", "smoke", "--device", "cpu", "-o", str(apart / "out")]) == 0
+    said = capsys.readouterr().out
+    card = json.loads((apart / "out" / "tiny.json").read_text())
+    assert (
+        card["recipe"]["steps"] == 3 and card["parameters"] == 84 and card["seed"] == 0 and card["profile"] == "smoke"
+    )
+    assert card["data"]["pictures"] == 8 and card["data"]["sources"] == ["builtin"] and card["made by"]["torch"]
+    assert card["scores"]["step"] == 3 and len(card["doubts"]) == 1, "three steps from nothing are not enough"
+    assert f"Held-out psnr: {card['scores']['psnr']:.4g}" in said and card["doubts"][0] in said
+    loaded = weights.load("tiny", tiny(), apart / "out")
+    held_out = blurred_pictures(("builtin",), Settings(steps=1, batch=1, crop=8), 0, "cpu").validate
+    assert held_out(loaded)["psnr"] == pytest.approx(card["scores"]["psnr"])
+    assert held_out.baseline["psnr"] == pytest.approx(card["baseline"]["psnr"])
+
+
+def test_steps_seed_and_data_change_the_weights_and_a_repetition_does_not(apart):
+    def make(**options):
+        path, _ = trainings.train_and_save("tiny", "smoke", **options)
+        assert path == apart / "home" / "weights" / "tiny.safetensors"
+        return path.read_bytes()
+
+    folder = apart / "pictures"
+    folder.mkdir()
+    picture = training_pairs.sharp_pictures("held out")["held out/coffee"]
+    write_image(folder / "one.png", picture[None].float() / 255)
+    made = [make(), make(seed=1), make(steps=4), make(sources=(str(folder),))]
+    assert len(set(made)) == 4 and make() == made[0]
+
+
+def test_a_finished_training_is_not_done_again(monkeypatch):
+    first, _ = trainings.train_and_save("tiny", "smoke")
+    before = first.read_bytes()
+    monkeypatch.setattr(trainings, "train", lambda *arguments, **options: pytest.fail("trained again"))
+    again, _ = trainings.train_and_save("tiny", "smoke")
+    assert again.read_bytes() == before
+
+
+def test_a_training_that_was_interrupted_goes_on(monkeypatch, apart):
+    monkeypatch.setattr(training, "CHECKPOINT_AFTER", -1)
+    steps = []
+
+    def interrupt(step, total, **info):
+        steps.append(step)
+        if steps == [1, 2, 3, 4]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.train_and_save("tiny", "laptop", progress=interrupt)
+    assert len(list((apart / "home" / "checkpoints").iterdir())) == 1
+    path, _ = trainings.train_and_save("tiny", "laptop", progress=interrupt)
+    assert steps == [1, 2, 3, 4, 4, 5, 6] and not list((apart / "home" / "checkpoints").iterdir())
+    resumed = path.read_bytes()
+    monkeypatch.setenv("DEBLUR_HOME", str(apart / "elsewhere"))
+    assert trainings.train_and_save("tiny", "laptop")[0].read_bytes() == resumed
+
+
+def test_wrong_requests_are_one_sentence(capsys, apart):
+    for arguments, sentence in (
+        (["nonsense"], "models that can be: xydeblur, "),
+        (["tiny", "--profile", "weekend"], "tiny has no profile 'weekend': choose one of smoke, laptop"),
+        (["tiny", "--steps", "0"], "at least one step"),
+        (["tiny", "--data", str(apart)], "holds no pictures"),
+    ):
+        assert cli.main(["train", *arguments, "--device", "cpu"]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [name for name in trainings.TRAININGS if name != "tiny"])
+def test_every_declared_training_takes_a_step(model):
+    chosen = trainings.get(model)
+    assert {"smoke", "laptop", "overnight", "paper"} == chosen.profiles.keys()
+    assert count_parameters(chosen.network()) * 4 < 5_000_000, "shipped weights stay below 5 MB"
+    _, values = trainings.train_and_save(model, "smoke", sources=("builtin",), steps=1)
+    assert values["curve"][-1]["step"] == 1
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones():
+    with pytest.raises(UsageError, match="'selfdeblur' cannot be trained; models that can be: xydeblur"):
+        trainings.get("selfdeblur")

@@ -1,0 +1,83 @@
+"""Weights travel with a card: what is damaged, missing or of another architecture is refused in one sentence."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from deblur_core import trainings, weights
+from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models.counting import count_parameters
+
+
+def network(width=4):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 3, 3))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    chosen = network()
+    weights.save("tiny", chosen.state_dict(), {"seed": 7, "scores": {"psnr": 30.5}}, tmp_path)
+    return chosen, tmp_path
+
+
+def test_weights_come_back_bit_for_bit_with_their_card(saved):
+    chosen, folder = saved
+    other = network().train()
+    assert weights.load("tiny", other, folder) is other and not other.training
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, chosen.state_dict()[name])
+    card = weights.card("tiny", folder)
+    assert card["seed"] == 7 and card["scores"] == {"psnr": 30.5} and card["name"] == "tiny"
+    assert card["bytes"] == (folder / "tiny.safetensors").stat().st_size and len(card["sha256"]) == 64
+    assert weights.names(folder) == ["tiny"]
+
+
+def test_channels_last_weights_are_kept_too(saved):
+    _, folder = saved
+    last = network().to(memory_format=torch.channels_last)
+    weights.save("last", last.state_dict(), {}, folder)
+    x = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(weights.load("last", network(), folder)(x), last(x))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:-1] + b"x", lambda _: b""])
+def test_damaged_weights_are_refused(saved, damage):
+    _, folder = saved
+    path = folder / "tiny.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DeblurError, match=r"is not the file that its card describes: restore it, or run deblur train"):
+        weights.load("tiny", network(), folder)
+    path.unlink()
+    with pytest.raises(DeblurError, match="is not the file"):
+        weights.load("tiny", network(), folder)
+
+
+def test_a_damaged_or_missing_card_is_named(saved):
+    _, folder = saved
+    (folder / "tiny.json").write_text("{")
+    with pytest.raises(DeblurError, match="damaged"):
+        weights.load("tiny", network(), folder)
+    (folder / "tiny.json").unlink()
+    with pytest.raises(UsageError, match=r"no weights 'tiny' in .*: make them with deblur train tiny"):
+        weights.load("tiny", network(), folder)
+
+
+@pytest.mark.parametrize("other", [network(5), network()[:1], nn.Sequential(*network(), nn.Conv2d(3, 3, 1))])
+def test_another_architecture_is_refused_and_left_as_it_was(saved, other):
+    _, folder = saved
+    before = [weight.clone() for weight in other.parameters()]
+    with pytest.raises(DeblurError, match=r"another architecture \(first difference: \d\.(weight|bias)\)"):
+        weights.load("tiny", other, folder)
+    assert all(torch.equal(a, b) for a, b in zip(before, other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_what_comes_with_the_project_is_small_and_as_its_card_says(name):
+    card = weights.card(name)
+    loaded = trainings.load(name)
+    assert card["bytes"] < 5_000_000 and card["parameters"] == count_parameters(loaded)
+    assert {"recipe", "data", "seed", "made by", "scores", "baseline"} <= card.keys()
+    assert all(torch.isfinite(weight).all() for weight in loaded.parameters())
+    assert "/" not in json.dumps(card["data"]["sources"])
