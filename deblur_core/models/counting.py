@@ -26,10 +26,23 @@ def count_macs(module: nn.Module, *inputs: Any) -> int:
 
     inputs: what forward takes, tensors on any device (torch.empty(..., device="meta") will do).
     """
+    return _count(module, inputs, _VECTOR_PRODUCTS)
+
+
+def count_macs_as_ptflops(module: nn.Module, *inputs: Any) -> int:
+    """The same in the convention of the ptflops package, which many deblurring papers use; ungrouped layers only.
+
+    A bias and a ReLU count as one each, and a transposed convolution as if every pixel of its *output* met the whole
+    kernel: for a stride of 2 that is four times what it computes.
+    """
+    return _count(module, inputs, _PTFLOPS)
+
+
+def _count(module: nn.Module, inputs: tuple[Any, ...], mapping: dict[Any, Any]) -> int:
     named = (*module.named_parameters(), *module.named_buffers())
     tensors = {name: tensor.to("meta") for name, tensor in named}
     inputs = tuple(value.to("meta") if isinstance(value, torch.Tensor) else value for value in inputs)
-    counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+    counter = FlopCounterMode(display=False, custom_mapping=mapping)
     with torch.no_grad(), torch.device("meta"), counter:
         functional_call(module, tensors, inputs)
     return counter.get_total_flops() // 2
@@ -41,3 +54,16 @@ def _matrix_vector(matrix: torch.Size, vector: torch.Size, **_: Any) -> int:
 
 # FlopCounterMode's own table knows products of matrices but not of a matrix and a vector.
 _VECTOR_PRODUCTS = {torch.ops.aten.mv: _matrix_vector, torch.ops.aten.dot: _matrix_vector}
+
+
+def _convolution(_: torch.Size, weight: torch.Size, bias: Any, *options: Any, out_shape: torch.Size, **__: Any) -> int:
+    transposed = options[3]
+    inputs = weight[0] if transposed else weight[1]
+    return 2 * prod(out_shape) * (inputs * prod(weight[2:]) + (bias is not None))
+
+
+def _elementwise(*_: Any, out_shape: torch.Size, **__: Any) -> int:
+    return 2 * prod(out_shape)
+
+
+_PTFLOPS = _VECTOR_PRODUCTS | {torch.ops.aten.convolution: _convolution, torch.ops.aten.relu: _elementwise}

@@ -200,7 +200,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
     """PyTorch's default initialisation, U(-b, b) with b = 1/sqrt(fan in), drawn from `generator` alone."""
     with torch.no_grad():
         for module in network.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 bound = module.weight[0].numel() ** -0.5
                 module.weight.uniform_(-bound, bound, generator=generator)
                 module.bias.uniform_(-bound, bound, generator=generator)

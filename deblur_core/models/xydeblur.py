@@ -16,12 +16,15 @@ rotates the features counter-clockwise and the residual back, which rotates the 
 only exchanges their names, {Θ, R Θ} = {R⁻¹ Θ', Θ'} with Θ' = R Θ, so both are the same family of networks.
 
 Differs from the released code: any number of decoders, width and depth; pictures of any size, mirrored to a multiple of
-4 and cropped again (the code needs multiples of 4); kernels are rotated and not features, which is faster.
+4 and cropped again (the code needs multiples of 4); kernels are rotated and not features, which was as fast or faster
+at every size measured on a CPU (`xydeblur_benchmark`). One batch of rotated features for all decoders won for small
+inputs, such as one crop of 64 px, and lost for large ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import torch
 import torch.nn.functional as F
@@ -59,20 +62,20 @@ class XYDeblur(nn.Module):
         decode: how a decoder is rotated, `with_rotated_weights` (default) or `with_rotated_features`.
         """
         features = self.encode(y)
-        decoders = [self.decoders[0]] * len(self.turns) if len(self.decoders) == 1 else self.decoders
         decode = decode or with_rotated_weights
-        drawn = [decode(decoder, features, turns) for decoder, turns in zip(decoders, self.turns, strict=True)]
+        decoders = cycle(self.decoders)  # shared: the only one again and again
+        drawn = [decode(decoder, features, turns) for decoder, turns in zip(decoders, self.turns, strict=False)]
         return torch.stack(drawn)[..., : y.shape[-2], : y.shape[-1]]
 
     def encode(self, y: Tensor) -> Features:
         """Features at full, half and quarter resolution of y, mirrored at its lower and right border."""
-        return self.encoder(padded(y, 4).to(self.encoder.fine[0].weight.dtype))
+        return self.encoder(padded(y, 4).to(next(self.parameters()).dtype))
 
 
 def padded(y: Tensor, multiple: int) -> Tensor:
     """A colour picture mirrored at its lower and right border until both sides are multiples of `multiple`.
 
-    Channels-last, and so is everything computed from it: the faster layout of convolutions, on CPU and GPU alike.
+    Channels-last, and so is everything computed from it: on a CPU the faster layout of convolutions.
     """
     if y.ndim != 4 or y.shape[1] != 3:
         raise UsageError(f"The network takes colour pictures (batch, 3, height, width), not {tuple(y.shape)}.")

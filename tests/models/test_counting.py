@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deblur_core.models.counting import count_macs, count_parameters
+from deblur_core.models.counting import count_macs, count_macs_as_ptflops, count_parameters
 
 
 class Product(nn.Module):
@@ -86,3 +86,11 @@ def test_counting_leaves_the_module_as_it_was():
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert module.training
     assert module(torch.randn(2, 3, 8, 8)).device.type == "cpu"
+
+
+def test_ptflops_counts_biases_activations_and_transposed_convolutions_at_their_output():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(), nn.ConvTranspose2d(8, 6, 4, stride=2, padding=1)
+    )
+    expected = 7 * 9 * 8 * 3 * 9 + 7 * 9 * 8 + 14 * 18 * 6 * (8 * 16 + 1)
+    assert count_macs_as_ptflops(network, torch.zeros(1, 3, 7, 9)) == expected
