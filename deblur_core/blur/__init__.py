@@ -1,6 +1,6 @@
 """The forward model: y = k * x + noise. Blur operator, blur kernels (point-spread functions), noise."""
 
-from . import noise, psf
+from . import noise, nonuniform, psf
 from .noise import add_gaussian, add_uniform, estimate_sigma, quantize_8bit
 from .operator import convolve, convolve_adjoint, flip, normalize, pad_for_same
 
@@ -12,6 +12,7 @@ __all__ = [
     "estimate_sigma",
     "flip",
     "noise",
+    "nonuniform",
     "normalize",
     "pad_for_same",
     "psf",

@@ -26,18 +26,22 @@ def camera_shake(size: int, seed: int, *, extent: float = 0.8, jerks: float = 2.
     _check_size(size)
     if not (0 < extent <= 1 and jerks >= 0):
         raise UsageError(f"Camera shake needs 0 < extent <= 1 and jerks >= 0; got {extent} and {jerks}.")
+    path = hand_path(seed, 2, jerks)
+    return rasterize(path * (extent * (size // 2) / np.abs(path).max()), size)
+
+
+def hand_path(seed: int, axes: int, jerks: float = 2.0, samples: int = 2000) -> np.ndarray:
+    """The path of `camera_shake`, of arbitrary scale: (axes, samples), the mean of each axis zero."""
     random = np.random.default_rng(seed)
-    samples = 2000
     dt = 1 / samples
     stiffness, damping = random.uniform(0, 60), random.uniform(1, 6)
-    impulse = random.normal(0, 30 * math.sqrt(dt), (2, samples))
-    impulse[:, 0] = random.normal(0, 3, 2)  # the velocity at the start
+    impulse = random.normal(0, 30 * math.sqrt(dt), (axes, samples))
+    impulse[:, 0] = random.normal(0, 3, axes)  # the velocity at the start
     kicked = random.random(samples) < jerks * dt
-    impulse[:, kicked] += random.normal(0, 6, (2, kicked.sum()))
+    impulse[:, kicked] += random.normal(0, 6, (axes, kicked.sum()))
     # position'' = -stiffness position - damping position' + impulse / dt, as a recursion over samples
     path = lfilter([dt], [1, damping * dt - 2, 1 - damping * dt + stiffness * dt**2], impulse)
-    path -= path.mean(1, keepdims=True)
-    return _rasterize(path * (extent * (size // 2) / np.abs(path).max()), size)
+    return path - path.mean(1, keepdims=True)
 
 
 def linear_motion(size: int, length: float, angle: float) -> Tensor:
@@ -47,7 +51,7 @@ def linear_motion(size: int, length: float, angle: float) -> Tensor:
         raise UsageError(f"A motion in a {size}x{size} kernel is 0 to {size - 1} px long, not {length}.")
     along = np.linspace(-length / 2, length / 2, 1 + 64 * math.ceil(length))
     direction = np.array([-math.sin(math.radians(angle)), math.cos(math.radians(angle))])  # down, right
-    return _rasterize(direction[:, None] * along, size)
+    return rasterize(direction[:, None] * along, size)
 
 
 def disk(size: int, radius: float) -> Tensor:
@@ -78,10 +82,10 @@ def delta(size: int) -> Tensor:
     return k
 
 
-def _rasterize(path: np.ndarray, size: int) -> Tensor:
-    """Time spent in each pixel by a path (2, samples) of mean zero, in pixels (down, right) from the centre.
+def rasterize(path: np.ndarray, size: int) -> Tensor:
+    """Time spent in each pixel by a path (2, samples), in pixels (down, right) from the centre, at most size // 2.
 
-    Each sample is shared bilinearly among four pixels, which keeps its position: the centroid is the centre.
+    Each sample is shared bilinearly among four pixels, which keeps its position: the centroid is the path's mean.
     """
     corner = np.floor(path).astype(int)
     fraction = path - corner

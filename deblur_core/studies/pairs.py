@@ -54,10 +54,16 @@ def restore_job(dataset: str, pair: str, recipe: Recipe, seed: int = 0, crop: in
 def restore(
     context: Context, *, dataset: str, pair: str, crop: int | None, seed: int, recipe: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Run SelfDeblur on one pair. Arrays: pictures and kernels. Values: scores of the end (of the picture as it is
-    saved, in 8 bits, aligned within 10 px, and `narrow`, within 5 px), of the blurry input, and along the way (5 px).
+    """Run SelfDeblur on one pair, and measure the result as `solve` does."""
+    return solve(context, load(dataset, pair, crop), recipe, seed)
+
+
+def solve(
+    context: Context, target: data.Pair, recipe: dict[str, Any], seed: int, max_shift: int = 10
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Run SelfDeblur on a pair. Arrays: pictures and kernels. Values: scores of the end (of the picture as it is saved,
+    in 8 bits, aligned within max_shift px, and `narrow`, within 5 px), of the blurry input, and along the way (5 px).
     """
-    target = load(dataset, pair, crop)
     chosen = Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])})
     at = [max(1, round(share * chosen.iterations)) for share in CURVE_AT]
     found = selfdeblur.deblur(
@@ -74,9 +80,9 @@ def restore(
     every = max(1, chosen.iterations // 200)
     saved = torch.from_numpy(to_bytes(found.x)).float()[None, None] / 255
     values = {
-        **score(target, saved, found.k),
+        **score(target, saved, found.k, max_shift),
         "narrow": score(target, saved, max_shift=5),
-        "blurry": score(target, target.blurry),
+        "blurry": score(target, target.blurry, max_shift=max_shift),
         "kernel_size": target.kernel_size,
         "curve": curve,
         "data_term": float(found.residual),
@@ -99,19 +105,18 @@ def load(dataset: str, pair: str, crop: int | None = None) -> data.Pair:
 
 
 def score(pair: data.Pair, x: torch.Tensor, k: torch.Tensor | None = None, max_shift: int = 10) -> dict[str, float]:
-    """Aligned PSNR and SSIM of x; where k is given its similarity to the truth, its error and its concentration.
+    """Aligned PSNR and SSIM of x; where k is given its concentration and, with a known truth, similarity and error.
 
     The authors searched shifts of 5 px for the paper and of 10 px since: picture and kernel may drift apart by more
     than 5 px, and a good result then scores as a failure.
     """
     aligned = metrics.aligned(x, pair.sharp, max_shift)
     scores = {"psnr": aligned.psnr, "ssim": aligned.ssim}
+    if k is not None and pair.kernel is not None:
+        scores["kernel_similarity"] = metrics.kernel_similarity(k, pair.kernel)
+        scores["kernel_error"] = metrics.kernel_error(k, pair.kernel)
     if k is not None:
-        scores |= {
-            "kernel_similarity": metrics.kernel_similarity(k, pair.kernel),
-            "kernel_error": metrics.kernel_error(k, pair.kernel),
-            "delta_fraction": metrics.delta_fraction(k),
-        }
+        scores["delta_fraction"] = metrics.delta_fraction(k)
     return scores
 
 

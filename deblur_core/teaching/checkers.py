@@ -493,3 +493,219 @@ reachable_contrast = Checker(
     probes=((_random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (_random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
     praise="For the paper's run this is the most that can be had, however long the data pull.",
 )  # fmt: skip
+
+
+# Wilson's interval of a failure rate: (failures, runs) -> (low, high)
+
+
+def _wilson(failures: int, runs: int, z: float = 1.96, inner: float = 1, scale: float = 1, shift: float = 1) -> Any:
+    """inner, scale and shift are 0 where a term is forgotten: under the root, the division, in the middle."""
+    share = failures / runs
+    half = z * np.sqrt(share * (1 - share) / runs + inner * z**2 / (4 * runs**2))
+    middle = share + shift * z**2 / (2 * runs)
+    return (middle - half) / (1 + scale * z**2 / runs), (middle + half) / (1 + scale * z**2 / runs)
+
+
+failure_interval = Checker(
+    right=_wilson,
+    mistakes={
+        "That is the naive interval: for no failure at all it has no width. Mind the three terms with z².":
+            lambda failures, runs: _wilson(failures, runs, inner=0, scale=0, shift=0),
+        "The division by 1 + z²/n is missing: the interval may then leave 0 to 1.":
+            lambda failures, runs: _wilson(failures, runs, scale=0),
+        "You divide the half width only: the middle is divided by 1 + z²/n, too.": lambda failures, runs: (
+            (failures + 1.96**2 / 2) / runs - np.ptp(_wilson(failures, runs)) / 2,
+            (failures + 1.96**2 / 2) / runs + np.ptp(_wilson(failures, runs)) / 2),
+        "The interval stands around p. Its middle is drawn towards one half: add z²/(2n).":
+            lambda failures, runs: _wilson(failures, runs, shift=0),
+        "Under the root, z²/(4n²) is missing: it is what gives 0 failures a width.":
+            lambda failures, runs: _wilson(failures, runs, inner=0),
+        "z² is 1.96² = 3.84, not 1.96: square it.": lambda failures, runs: (
+            lambda share, half: ((share + 0.98 / runs - half) / (1 + 1.96 / runs),
+                                 (share + 0.98 / runs + half) / (1 + 1.96 / runs)))(
+            failures / runs, 1.96 * np.sqrt(failures / runs * (1 - failures / runs) / runs + 0.49 / runs**2)),
+        "Swapped: the lower end comes first.": lambda failures, runs: _wilson(failures, runs)[::-1],
+    },
+    probes=((0.0, 8.0), (3.0, 8.0), (5.0, 48.0)),
+    praise="For 0 of 8 it ends at a third. `metrics.rate_interval` is the same.",
+)  # fmt: skip
+
+
+# Worth of keeping the seed of the least data term: data_terms, psnr (pairs, seeds) -> dB
+
+
+def _chosen(data_terms: np.ndarray, psnr: np.ndarray) -> np.ndarray:
+    return psnr[np.arange(len(psnr)), data_terms.argmin(1)]
+
+
+rule_gain = Checker(
+    right=lambda data_terms, psnr: (_chosen(data_terms, psnr) - psnr.mean(1)).mean(),
+    mistakes={
+        "That is the oracle's gain: it looks at PSNR, which nobody has without the truth. Choose by the data term.":
+            lambda data_terms, psnr: (psnr.max(1) - psnr.mean(1)).mean(),
+        "You keep the *largest* data term, the run that explains the picture worst.":
+            lambda data_terms, psnr: (_chosen(-data_terms, psnr) - psnr.mean(1)).mean(),
+        "That is what is lost against the best seed. Compare with a seed at random, the pair's mean.":
+            lambda data_terms, psnr: (_chosen(data_terms, psnr) - psnr.max(1)).mean(),
+        "You compare with the first seed; one at random has the mean of the pair.":
+            lambda data_terms, psnr: (_chosen(data_terms, psnr) - psnr[:, 0]).mean(),
+        "You choose one seed for all pairs: a data term says something about its own picture only.":
+            lambda data_terms, psnr: psnr[:, data_terms.mean(0).argmin()].mean() - psnr.mean(),
+        "You choose one run of all: take the least data term of every pair, along the seeds.":
+            lambda data_terms, psnr: psnr.flatten()[data_terms.argmin()] - psnr.mean(),
+        "That is one gain for each pair: take their mean.":
+            lambda data_terms, psnr: _chosen(data_terms, psnr) - psnr.mean(1),
+        "That is the PSNR of the chosen runs. How much higher is it than at random?":
+            lambda data_terms, psnr: _chosen(data_terms, psnr).mean(),
+        "The sign is wrong: positive should mean that the rule helps.":
+            lambda data_terms, psnr: (psnr.mean(1) - _chosen(data_terms, psnr)).mean(),
+    },
+    probes=((np.array([[3.0, 1.0, 2.0], [9.0, 8.0, 7.5], [0.4, 0.5, 0.6]]),
+             np.array([[30.5, 31.0, 33.0], [24.0, 28.0, 25.5], [27.0, 19.0, 24.0]])),
+            (np.array([[2.0, 1.0], [1.0, 3.0], [5.0, 4.0]]), np.array([[33.0, 25.0], [29.0, 28.0], [22.0, 25.0]]))),
+    praise="Whether it is worth three times the time is a question of the scatter of seeds.",
+)  # fmt: skip
+
+
+# Diffusion: clean signal, ᾱ and noise -> noisy signal
+
+
+def _noisy(clean: Tensor, alpha_bar: float, noise: Tensor) -> Tensor:
+    return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
+
+
+noisy_at_once = Checker(
+    right=_noisy,
+    mistakes={
+        "You multiply the noise by 1 - alpha_bar, as one formula of the paper prints it. Variances add up, so the "
+        "*variance* of the noise is 1 - alpha_bar: take the root.":
+            lambda clean, alpha_bar, noise: alpha_bar**0.5 * clean + (1 - alpha_bar) * noise,
+        "alpha_bar is what is left of the signal's power, the square of its size: take the root.":
+            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) ** 0.5 * noise,
+        "Two roots are missing: alpha_bar and 1 - alpha_bar are powers, squares of sizes.":
+            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) * noise,
+        "The two are swapped: alpha_bar near 1 is little noise.":
+            lambda clean, alpha_bar, noise: _noisy(noise, alpha_bar, clean),
+        "The signal keeps its size in your formula: with every step of noise it shrinks, so that the sum keeps its "
+        "power.": lambda clean, alpha_bar, noise: clean + (1 - alpha_bar) ** 0.5 * noise,
+    },
+    probes=((_random(3, 4), 0.36, _random(4, 3).T), (_random(5), 0.9, _random(6)[1:])),
+    praise="However many steps it stands for, this is one line, and training needs no other.",
+)  # fmt: skip
+
+
+# One step of the sampler: (z, noise, alpha, before, fresh) -> z one step cleaner; ᾱ_t = alpha · before
+
+
+def _step_back(
+    z: Tensor, noise: Tensor, alpha: float, before: float, fresh: Tensor, clean: Tensor | None = None, root: float = 0.5
+) -> Tensor:
+    after = alpha * before
+    clean = (z - (1 - after) ** 0.5 * noise) / after**0.5 if clean is None else clean
+    mean = before**0.5 * (1 - alpha) / (1 - after) * clean + alpha**0.5 * (1 - before) / (1 - after) * z
+    return mean + ((1 - before) / (1 - after) * (1 - alpha)) ** root * fresh
+
+
+step_back = Checker(
+    right=_step_back,
+    mistakes={
+        "The fresh noise has the factor β_t, as Algorithm 1 prints it; β_t is a variance, so take its root.":
+            lambda *given: _step_back(*given, root=1),
+        "You put the estimated noise where the clean signal belongs, as Algorithm 1 prints it: first work out what is "
+        "clean, (z - √(1 - ᾱ_t) noise) / √ᾱ_t.": lambda z, noise, *given: _step_back(z, noise, *given, clean=noise),
+        "The clean signal is too small: divide by √ᾱ_t, as noising has multiplied by it.":
+            lambda z, noise, alpha, before, fresh: _step_back(
+                z, noise, alpha, before, fresh, z - (1 - alpha * before) ** 0.5 * noise),
+        "For the clean signal you take ᾱ_{t-1}, `before`; z has the noise of ᾱ_t = alpha · before.":
+            lambda z, noise, alpha, before, fresh: _step_back(
+                z, noise, alpha, before, fresh, (z - (1 - before) ** 0.5 * noise) / before**0.5),
+        "The factor of z has √ᾱ_t, as one slide prints it; it is √α_t.":
+            lambda z, noise, alpha, before, fresh: _step_back(z, noise, alpha, before, fresh)
+            + ((alpha * before) ** 0.5 - alpha**0.5) * (1 - before) / (1 - alpha * before) * z,
+        "The variance of the fresh noise is that of a forward step, 1 - α_t. Going back, we know more, and it is "
+        "smaller by (1 - ᾱ_{t-1}) / (1 - ᾱ_t).": lambda z, noise, alpha, before, fresh: _step_back(
+            z, noise, alpha, before, 0 * fresh) + (1 - alpha) ** 0.5 * fresh,
+        "The fresh noise is missing: that is the mean of where we may be, not a place.":
+            lambda z, noise, alpha, before, fresh: _step_back(z, noise, alpha, before, 0 * fresh),
+        "You jump to the clean signal at once. A step mixes it with z.": lambda z, noise, alpha, before, fresh: (
+            z - (1 - alpha * before) ** 0.5 * noise) / (alpha * before) ** 0.5,
+    },
+    probes=((_random(3, 4), _random(4, 3).T, 0.8, 0.6, _random(5, 4)[:3]),
+            (_random(2, 2), _random(3, 2)[1:], 0.95, 1.0, _random(4, 2)[:2])),
+    praise="Put it into a loop, and you have written the paper's Algorithm 1.",
+)  # fmt: skip
+
+
+# How many samples to average: decibels above the least error -> number of samples
+
+
+def _samples(decibels: float) -> float:
+    return 1 / (10 ** (decibels / 10) - 1)
+
+
+samples_needed = Checker(
+    right=lambda decibels: np.ceil(_samples(decibels)),
+    mistakes={
+        "There are no fractions of samples: round up.": _samples,
+        "You round down, so the error is still a little above the bound: round up.":
+            lambda decibels: np.floor(_samples(decibels)),
+        "Decibels of an error that is squared already: 10 log10 of the ratio, not 20.":
+            lambda decibels: np.ceil(_samples(decibels / 2)),
+        "Natural logarithms? d decibels are a factor of 10 ** (d / 10).":
+            lambda decibels: np.ceil(1 / (np.exp(decibels / 10) - 1)),
+        "One more than needed: the error is 1 + 1/n times the least, so 1/n may be as large as the ratio minus 1.":
+            lambda decibels: np.ceil(_samples(decibels)) + 1,
+        "That is 1 over the ratio. The part that averaging can take away is the ratio minus 1.":
+            lambda decibels: np.ceil(10 ** (-decibels / 10)),
+    },
+    probes=((0.3,), (0.05,), (2.0,)),
+    praise="The first few samples buy nearly everything; for the last tenth of a decibel one pays dearly.",
+)  # fmt: skip
+
+
+# A camera's picture: light x (h, w), which may exceed 1, and k (kh, kw) -> y (h - kh + 1, w - kw + 1) in [0, 1]
+
+
+camera = Checker(
+    right=lambda x, k: _convolve(x, k).clamp(0, 1),
+    mistakes={
+        "You clip the light before it is blurred, but a sensor clips what falls on it: light moves during exposure, "
+        "and the pixel overflows at its end. Blur first.": lambda x, k: _convolve(x.clamp(0, 1), k),
+        "Nothing is clipped yet: a pixel can hold no more than 1.": _convolve,
+        "You scale the picture until it fits. A camera does not know the brightest lamp in advance; it cuts off at 1.":
+            lambda x, k: _convolve(x, k) / _convolve(x, k).max(),
+        "You do not turn the kernel round: this is correlation (`blur.convolve` does it right).":
+            lambda x, k: _convolve(x, k.flip(0, 1)).clamp(0, 1),
+    },
+    probes=((4 * _random(7, 8) ** 4, _random(3, 5) / _random(3, 5).sum()),
+            (6 * _random(9, 6) ** 6, _random(3, 3) / _random(3, 3).sum())),
+    praise="Two lines, and no convolution any more: no kernel turns a clipped streak back into a lamp.",
+)  # fmt: skip
+
+
+# Wang's factor of reduction: height and width of a picture in pixels -> by how much its SSIM is taken smaller
+
+
+def _reduction(height: float, width: float, border: int = 15) -> int:
+    return max(1, int((min(height, width) - 2 * border) / 256 + 0.5))
+
+
+ssim_reduction = Checker(
+    right=_reduction,
+    mistakes={
+        "A border has two sides: 15 px above and 15 px below.":
+            lambda height, width: max(1, int((min(height, width) - 15) / 256 + 0.5)),
+        "You forget the border: 15 px go from each side before anything is compared.":
+            lambda height, width: _reduction(height, width, border=0),
+        "The shorter side counts, not the longer one.": lambda height, width: _reduction(max(height, width), 10**6),
+        "A small picture is not enlarged: the factor is at least 1.":
+            lambda height, width: int((min(height, width) - 30) / 256 + 0.5),
+        "Python's round(2.5) is 2, half to even, but MATLAB's is 3. Add 0.5 and cut off.":
+            lambda height, width: max(1, round((min(height, width) - 30) / 256)),
+        "You cut off. From 1.5 on, the factor is 2: round.":
+            lambda height, width: max(1, (min(height, width) - 30) // 256),
+        "The factor is a whole number: round it.": lambda height, width: max(1, (min(height, width) - 30) / 256),
+    },
+    probes=((680, 1024), (255, 255), (670, 700), (120, 400), (390, 640), (405, 640)),
+    praise="Of Lai's pictures most are compared at a third or at half of their size, and Levin's at full size.",
+)  # fmt: skip
