@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -238,12 +239,9 @@ class _Optimisation:
         self._set_rates(0.5 ** sum(share >= at for at in recipe.halve_at))
         self.perturbation.normal_(std=recipe.input_noise, generator=self.noise)
         torch.add(self.z_image, self.perturbation, out=self.z_noisy)
-        use_similarity = share >= recipe.squared_error_until
+        use_similarity = self._uses_similarity()
         if use_similarity not in self._steps:
-
-            def plain() -> None:
-                self._optimise(use_similarity)
-
+            plain = partial(self._optimise, use_similarity)
             self._steps[use_similarity] = Captured(plain) if self.device.type == "cuda" else plain
         self._steps[use_similarity]()
         self.losses[self.iteration] = self.loss
@@ -262,11 +260,7 @@ class _Optimisation:
                 x = self.artist(self.z_noisy)
             with torch.set_grad_enabled(1 in group):
                 k = self.kernel_network(self.z_kernel)
-            blurred = blur.convolve(x, k)
-            squared_error = (blurred - self.y).square().mean()
-            loss = self.similarity(blurred) if use_similarity else squared_error
-            if self.recipe.tv_weight:
-                loss = loss + self.recipe.tv_weight * total_variation(x)
+            loss, squared_error = self._losses(x, k, use_similarity)
             loss.backward()
             if 0 in group and self.artist is not self.image_network:
                 self.artist.return_gradients()
@@ -277,6 +271,22 @@ class _Optimisation:
             self.loss.copy_(loss)
             self.x.copy_(x)
             self.k.copy_(k)
+
+    def _losses(self, x: Tensor, k: Tensor, use_similarity: bool) -> tuple[Tensor, Tensor]:
+        """What is minimised, and the squared error alone."""
+        blurred = blur.convolve(x, k)
+        squared_error = (blurred - self.y).square().mean()
+        loss = self.similarity(blurred) if use_similarity else squared_error
+        if self.recipe.tv_weight:
+            loss = loss + self.recipe.tv_weight * total_variation(x)
+        return loss, squared_error
+
+    def _uses_similarity(self) -> bool:
+        return self.iteration / self.recipe.iterations >= self.recipe.squared_error_until
+
+    def loss_of(self, x: Tensor, k: Tensor) -> Tensor:
+        """What the next iteration minimises."""
+        return self._losses(x, k, self._uses_similarity())[0]
 
     def _set_rates(self, factor: float) -> None:
         for rate, start, optimizer in zip(
