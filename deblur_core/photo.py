@@ -12,7 +12,7 @@ from tqdm import tqdm
 from deblur_core import data
 from deblur_core.doctor import total_memory
 from deblur_core.errors import DeblurError, UsageError
-from deblur_core.solvers import nonblind, selfdeblur
+from deblur_core.solvers import classical, large_picture, selfdeblur
 from deblur_core.studies import Figure, style
 
 
@@ -35,36 +35,32 @@ def deblur_photo(
     An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError.
     """
     blurry = data.read_image(path)
-    luma, chroma = data.to_luma_chroma(blurry) if blurry.shape[1] == 3 else (blurry, None)
     chosen = selfdeblur.recipe(recipe)
     if iterations is not None:
         if iterations < 1:
             raise UsageError(f"At least one iteration is needed, not {iterations}.")
         chosen = replace(chosen, iterations=iterations)
+    luma = large_picture.luma_of(blurry)
     selfdeblur.check_input(luma, kernel_size)
     try:  # before minutes of work, not after
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"Cannot write to {output} ({error.strerror}): choose another folder with -o.") from error
-    window = luma if whole else strongest_window(luma, max(255, 6 * kernel_size))
-    _announce(window, kernel_size, chosen, device)
-    with tqdm(total=chosen.iterations, unit="iteration") as bar:
+    classical.warn_of_noise(luma)
 
-        def progress(step: int, total: int, **info: Any) -> None:
-            bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
-            bar.update(step - bar.n)
+    def solve(window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        _announce(window, kernel_size, chosen, device)
+        with tqdm(total=chosen.iterations, unit="iteration") as bar:
 
-        found = selfdeblur.deblur(window, kernel_size, chosen, seed=seed, device=device, progress=progress)
-    x = found.x if window is luma else nonblind.sparse_irls(luma, found.k)
-    sharp = x if chroma is None else data.from_luma_chroma(x, chroma)
-    return _write(output, path.stem, blurry, sharp.clamp(0, 1), found.k)
+            def progress(step: int, total: int, **info: Any) -> None:
+                bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
+                bar.update(step - bar.n)
 
+            found = selfdeblur.deblur(window, kernel_size, chosen, seed=seed, device=device, progress=progress)
+        return found.x, found.k
 
-def strongest_window(luma: torch.Tensor, side: int) -> torch.Tensor:
-    """The square window of `side` pixels with the strongest edges; the picture itself where it is hardly larger."""
-    if luma.shape[-2] * luma.shape[-1] < 2 * side**2 or min(luma.shape[-2:]) < side:
-        return luma
-    return data.crop(data.Pair("photo", "photo", "", "", luma, None, None, 0, ""), side).blurry
+    sharp, k = large_picture.deblur(blurry, solve, None if whole else max(255, 6 * kernel_size))
+    return _write(output, path.stem, blurry, sharp, k)
 
 
 def _announce(luma: torch.Tensor, kernel_size: int, recipe: selfdeblur.Recipe, device: str) -> None:

@@ -53,25 +53,32 @@ def content_digest(*parts: str | bytes) -> str:
 def crop(pair: Pair, size: int) -> Pair:
     """The `size` x `size` window with the strongest edges, cut alike from the blurry and the sharp image.
 
-    Edges count by their squared gradient at the scale of 3 px, which prefers outlines, from which kernels are
-    found, to grain. They are those of the sharp image where there is one, so that the window is the same for
-    all kernels of an image. Near the window's border, blur mixes in what lies beyond it, as `valid` means.
+    The edges are those of the sharp image where there is one, so that the window is the same for all kernels of an
+    image. Near the window's border, blur mixes in what lies beyond it, as `valid` means.
     """
-    height, width = pair.blurry.shape[-2:]
-    if not 2 <= size <= min(height, width):
-        raise UsageError(f"Cannot crop {size} px from {pair.name}: choose 2 to {min(height, width)}.")
-    guide = pair.blurry if pair.sharp is None else pair.sharp
-    levels = pad((guide * 255).round().sum(dim=1), (1, 1, 1, 1), mode="replicate")
-    # Sums over 3 x 3 px, as integers so that every machine picks the same window
-    coarse = avg_pool2d(levels, 3, stride=1, divisor_override=1)[0].long()
-    edges = pad(coarse.diff(dim=0) ** 2, (0, 0, 0, 1)) + pad(coarse.diff(dim=1) ** 2, (0, 1, 0, 0))
-    total = pad(edges.cumsum(0).cumsum(1), (1, 0, 1, 0))
-    windows = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
-    top, left = divmod(int(windows.argmax()), windows.shape[1])
-    rows, columns = slice(top, top + size), slice(left, left + size)
+    rows, columns = strongest_window(pair.blurry if pair.sharp is None else pair.sharp, size)
     return replace(
         pair,
         blurry=pair.blurry[..., rows, columns].contiguous(),
         sharp=None if pair.sharp is None else pair.sharp[..., rows, columns].contiguous(),
         digest=content_digest(pair.digest, f"crop {size}"),
     )
+
+
+def strongest_window(image: Tensor, size: int) -> tuple[slice, slice]:
+    """Rows and columns of the `size` x `size` window with the strongest edges of an image (1, c, h, w) in [0, 1].
+
+    Edges count by their squared gradient at the scale of 3 px, which prefers outlines, from which kernels are found,
+    to grain.
+    """
+    height, width = image.shape[-2:]
+    if not 2 <= size <= min(height, width):
+        raise UsageError(f"Cannot crop {size} px from {width} x {height}: choose 2 to {min(height, width)}.")
+    levels = pad((image * 255).round().sum(dim=1), (1, 1, 1, 1), mode="replicate")
+    # Sums over 3 x 3 px, as integers so that every machine picks the same window
+    coarse = avg_pool2d(levels, 3, stride=1, divisor_override=1)[0].long()
+    edges = pad(coarse.diff(dim=0) ** 2, (0, 0, 0, 1)) + pad(coarse.diff(dim=1) ** 2, (0, 1, 0, 0))
+    total = pad(edges.cumsum(0).cumsum(1), (1, 0, 1, 0))
+    windows = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
+    top, left = divmod(int(windows.argmax()), windows.shape[1])
+    return slice(top, top + size), slice(left, left + size)

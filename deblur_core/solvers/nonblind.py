@@ -89,6 +89,7 @@ def sparse_irls(
     passes: int = 2,
     iterations: int = 200,
     tolerance: float = 1e-4,
+    observed: Tensor | None = None,
 ) -> Tensor:
     """Levin et al., "Image and depth from a conventional camera with a coded aperture", SIGGRAPH 2007.
 
@@ -99,26 +100,29 @@ def sparse_irls(
     A first pass with all weights one, then `passes` re-weighted ones, each at most `iterations` conjugate gradients,
     less once the residual has fallen below `tolerance`.
 
-    The boundary is unknown, not invented: x is estimated on the larger frame that y = k * x (`valid`) sees.
+    The boundary is unknown, not invented: x is estimated on the larger frame that y = k * x (`valid`) sees. So are the
+    pixels of y that `observed` (1, 1, h, w), if given, marks as False, such as saturated ones.
     """
     y, k, weight = _checked(y, k, weight)
+    seen = torch.ones_like(y[:, :1]) if observed is None else observed.to(y)
     top, left = k.shape[-2] // 2, k.shape[-1] // 2
-    channels = [_reweighted(channel, k, weight, exponent, passes, iterations, tolerance) for channel in y.split(1, 1)]
+    settings = (weight, exponent, passes, iterations, tolerance)
+    channels = [_reweighted(channel, seen, k, *settings) for channel in y.split(1, 1)]
     return torch.cat(channels, 1)[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
 
 
 def _reweighted(
-    y: Tensor, k: Tensor, weight: float, exponent: float, passes: int, iterations: int, tolerance: float
+    y: Tensor, seen: Tensor, k: Tensor, weight: float, exponent: float, passes: int, iterations: int, tolerance: float
 ) -> Tensor:
     """`sparse_irls` of one channel, on the frame that y sees."""
     x = blur.pad_for_same(y, (k.shape[-2], k.shape[-1]))
     forward, adjoint = valid_operator(k, x.shape[-2:])
-    b = adjoint(y)
+    b = adjoint(seen * y)
     weights = [torch.full_like(d, weight * c) for d, c in zip(differences_of(x), _FILTER_WEIGHTS, strict=True)]
 
     def normal(v: Tensor) -> Tensor:
         weighted = [w * d for w, d in zip(weights, differences_of(v), strict=True)]
-        return adjoint(forward(v)) + differences_adjoint(weighted)
+        return adjoint(seen * forward(v)) + differences_adjoint(weighted)
 
     for _ in range(passes + 1):
         x = conjugate_gradients(normal, b, x, iterations, tolerance)

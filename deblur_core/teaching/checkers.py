@@ -707,5 +707,5 @@ ssim_reduction = Checker(
         "The factor is a whole number: round it.": lambda height, width: max(1, (min(height, width) - 30) / 256),
     },
     probes=((680, 1024), (255, 255), (670, 700), (120, 400), (390, 640), (405, 640)),
-    praise="Of Lai's pictures most are compared at a third or at half of their size, and Levin's at full size.",
+    praise="Most of Lai's pictures are compared at a third of their size, and Levin's at full size.",
 )  # fmt: skip

@@ -16,9 +16,9 @@ from deblur_core.studies.style import show_image, subplots
 def show(
     pictures: Mapping[str, ArrayLike], kernels: Mapping[str, ArrayLike] | None = None, caption: str = ""
 ) -> Figure:
-    """A row of grey pictures on one scale and of kernels, each on its own.
+    """A row of pictures on one scale and of kernels, each on its own.
 
-    Each is (h, w), or the same with leading dimensions of 1; floats in [0, 1] or bytes.
+    Each is (h, w) or (3, h, w), or the same with leading dimensions of 1; floats in [0, 1] or bytes.
     """
     kernels = kernels or {}
     figure, (row,) = subplots(1, len(pictures) + len(kernels), width=2.3, height=2.4)
@@ -44,4 +44,6 @@ def _plane(image: ArrayLike) -> np.ndarray:
     if getattr(image, "dtype", None) == np.uint8:
         image = np.asarray(image) / 255
     image = as_float64(image)
+    if image.ndim >= 3 and image.shape[-3] == 3:
+        return image.reshape(image.shape[-3:]).transpose(1, 2, 0)
     return image.reshape(image.shape[-2:])

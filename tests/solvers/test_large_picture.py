@@ -1,0 +1,114 @@
+"""Large colour pictures: the kernel comes from a window, the picture from the whole, colour from the blurry one."""
+
+import pytest
+import torch
+
+from deblur_core import blur, data, metrics
+from deblur_core.errors import UsageError
+from deblur_core.solvers import large_picture, nonblind
+from deblur_core.solvers.large_picture import deblur, luma_of, place
+
+
+@pytest.fixture(scope="module")
+def coffee():
+    return data.load("builtin_colour", "coffee_kernel_31")
+
+
+@pytest.fixture(scope="module")
+def deblurred(coffee):
+    """x, and the window that the solver saw; the solver knows the kernel."""
+    seen = []
+
+    def solve(window):
+        seen.append(window)
+        return None, coffee.kernel
+
+    x, k = deblur(coffee.blurry, solve, 96, weight=2e-4)
+    assert k is coffee.kernel
+    return x, *seen
+
+
+def test_the_solver_sees_one_window_and_the_whole_picture_is_deconvolved(coffee, deblurred):
+    x, window = deblurred
+    luma = luma_of(coffee.blurry)
+    assert window.shape == (1, 1, 96, 96)
+    rows, columns = place(luma, 96)
+    assert torch.equal(window, luma[..., rows, columns])
+    assert x.shape == coffee.blurry.shape
+    far_away = (..., slice(0, 96), slice(0, 96))
+    before, after = (metrics.psnr(luma_of(image[far_away]), luma_of(coffee.sharp[far_away]))
+                     for image in (coffee.blurry, x))  # fmt: skip
+    assert after > before + 3
+
+
+def test_chroma_stays_as_it_was(coffee, deblurred):
+    x, _ = deblurred
+    unclipped = ((x > 0) & (x < 1)).all(1, keepdim=True).expand(-1, 2, -1, -1)
+    change = (data.to_luma_chroma(x)[1] - data.to_luma_chroma(coffee.blurry)[1])[unclipped]
+    assert unclipped.float().mean() > 0.8 and change.abs().max() < 1e-5
+
+
+def test_grey_stays_grey(coffee, deblurred):
+    x, _ = deblur(luma_of(coffee.blurry), lambda window: (None, coffee.kernel), 96, weight=2e-4)
+    assert x.shape[1] == 1
+    colour, _ = deblurred
+    inside = ((colour > 0) & (colour < 1)).all(1, keepdim=True)
+    assert torch.allclose(luma_of(colour)[inside], x[inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [None, 350])
+def test_a_solver_that_saw_the_whole_picture_has_the_last_word(coffee, side):
+    """A picture hardly larger than the window counts as the whole."""
+    drawn = torch.rand(1, 1, 400, 600, generator=torch.Generator().manual_seed(0))
+    x, _ = deblur(luma_of(coffee.blurry), lambda window: (drawn, coffee.kernel), side)
+    assert x is drawn
+
+
+def test_what_a_solver_drew_in_its_window_alone_is_not_the_answer(coffee):
+    x, _ = deblur(luma_of(coffee.blurry), lambda window: (torch.zeros_like(window), coffee.kernel), 96)
+    assert x.shape == (1, 1, 400, 600) and x.mean() > 0.1
+
+
+def test_the_window_has_the_edges():
+    picture = torch.full((1, 1, 120, 200), 0.5)
+    picture[..., 70:110, 150:190] = torch.rand(40, 40, generator=torch.Generator().manual_seed(0))
+    rows, columns = place(picture, 50)
+    assert rows.start <= 70 and rows.stop >= 110 and columns.start <= 150 and columns.stop >= 190
+
+
+def test_pixels_left_out_do_not_matter():
+    generator = torch.Generator().manual_seed(0)
+    y, k = torch.rand(1, 1, 40, 48, generator=generator), blur.psf.gaussian(5, 1.0)
+    observed = torch.rand(1, 1, 40, 48, generator=generator) > 0.1
+    other = torch.where(observed, y, torch.rand(1, 1, 40, 48, generator=generator))
+    x, same = (nonblind.sparse_irls(values, k, 1e-2, tolerance=1e-6, observed=observed) for values in (y, other))
+    assert torch.allclose(x, same, atol=1e-3)
+    assert not torch.allclose(nonblind.sparse_irls(y, k, 1e-3), nonblind.sparse_irls(other, k, 1e-3), atol=0.01)
+    assert torch.equal(nonblind.sparse_irls(y, k, 1e-3, observed=observed | True), nonblind.sparse_irls(y, k, 1e-3))
+
+
+def test_lamps_are_left_out():
+    night = data.load("builtin_colour", "rocket_kernel_31")
+    sharp = luma_of(night.sharp)
+    x, _ = deblur(night.blurry, lambda window: (None, night.kernel), None, weight=2e-4)
+    naive = nonblind.sparse_irls(luma_of(night.blurry), night.kernel, 2e-4)
+    assert metrics.psnr(luma_of(x), sharp) > metrics.psnr(naive, sharp) + 2
+    assert 0.01 < large_picture.saturated_share(night.blurry) < 0.05
+
+
+def test_a_picture_of_highlights_is_warned_of():
+    bright = torch.full((1, 3, 64, 64), 1.0)
+    bright[..., :32] = torch.rand(64, 32, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match="saturated"):
+        deblur(bright, lambda window: (None, blur.psf.gaussian(5, 1.0)), None)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 40, 40), (2, 3, 40, 40), (3, 40, 40), (1, 4, 40, 40)])
+def test_what_is_no_picture_is_named(shape):
+    with pytest.raises(UsageError, match="grey or RGB"):
+        deblur(torch.rand(shape), lambda window: (None, blur.psf.delta(3)), 16)
+
+
+def test_a_kernel_that_does_not_sum_to_one_is_refused(coffee):
+    with pytest.raises(UsageError, match="sums to 2"):
+        deblur(coffee.blurry, lambda window: (None, 2 * coffee.kernel), 96)
