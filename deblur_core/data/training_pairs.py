@@ -93,20 +93,22 @@ class Blur:
     size: int = 21  # px, odd: of the largest kernel
     kinds: tuple[str, ...] = ("shake", "shake", "x", "y")  # equally many of each: camera shake, linear motion
     count: int = 1024
+    shortest: float = 1.0  # px: of the linear motions, the longest of which is the size minus 1
     noise: float = 0.002  # standard deviation; half a grey level
     gamma: float | None = None  # such as 2.2: blur intensities instead of the values in the file
 
 
 def kernels(settings: Blur, seed: int) -> Tensor:
-    """The collection (count, size, size): shakes of 5 px up to the full size, motions of 1 px up to it."""
+    """The collection (count, size, size): shakes of 5 px up to the full size, motions of `shortest` up to it."""
     random = np.random.default_rng(seed)
-    return torch.cat([_kernel(settings.kinds[i % len(settings.kinds)], settings.size, random)
+    return torch.cat([_kernel(settings.kinds[i % len(settings.kinds)], settings, random)
                       for i in range(settings.count)])  # fmt: skip
 
 
-def _kernel(kind: str, size: int, random: np.random.Generator) -> Tensor:
+def _kernel(kind: str, settings: Blur, random: np.random.Generator) -> Tensor:
+    size = settings.size
     if kind in ("x", "y"):
-        along_x = blur.psf.linear_motion(size, random.uniform(1, size - 1), angle=0.0)
+        along_x = blur.psf.linear_motion(size, random.uniform(settings.shortest, size - 1), angle=0.0)
         return along_x if kind == "x" else along_x.mT
     if kind != "shake":
         raise UsageError(f"There is no blur of the kind '{kind}': choose from shake, x, y.")
@@ -180,7 +182,7 @@ def whole_pairs(pictures: Mapping[str, Tensor], settings: Blur, seed: int) -> li
     pairs = []
     for picture in pictures.values():
         for kind in dict.fromkeys(settings.kinds):
-            k = _kernel(kind, settings.size, random)
+            k = _kernel(kind, settings, random)
             pairs.append(_blurred(_to_floats(picture[None]), k, settings, generator))
     return pairs
 

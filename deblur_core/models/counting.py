@@ -1,13 +1,16 @@
-"""Parameters and multiply-accumulates of a network, counted by PyTorch without computing anything."""
+"""Parameters, multiply-accumulates and memory of a network, counted by PyTorch without computing anything."""
 
 from __future__ import annotations
 
+import weakref
 from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -36,6 +39,49 @@ def count_macs_as_ptflops(module: nn.Module, *inputs: Any) -> int:
     kernel: for a stride of 2 that is four times what it computes.
     """
     return _count(module, inputs, _PTFLOPS)
+
+
+def peak_memory(module: nn.Module, *inputs: Tensor, training: bool = True) -> int:
+    """The most bytes that tensors hold at one moment of a training step, or of using the network.
+
+    The tensors are followed from birth to death while forward and backward pass run, on whatever device they are: on
+    the meta device a large network costs nothing, and the bytes are the same. Counted are features, gradients and
+    copies; the weights and the inputs themselves, the moments of an optimiser and the workspace of the convolution
+    library are not. module(*inputs) is one tensor; the weights' gradients are None before and after.
+    """
+    own = (*module.parameters(), *module.buffers(), *inputs)
+    with torch.set_grad_enabled(training), _Held({tensor.untyped_storage()._cdata: 0 for tensor in own}) as held:
+        answer = module(*inputs)
+        if training:
+            answer.square().mean().backward()
+    module.zero_grad(set_to_none=True)
+    return held.peak
+
+
+class _Held(TorchDispatchMode):
+    """Adds up the storages of all tensors that operators return, each as long as it lives; known ones as given."""
+
+    def __init__(self, known: dict[int, int]) -> None:
+        super().__init__()
+        self.storages = known
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, operator: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = operator(*arguments, **(options or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._hold(tensor.untyped_storage())
+        self.peak = max(self.peak, self.now)
+        return result
+
+    def _hold(self, storage: torch.UntypedStorage) -> None:
+        if (key := storage._cdata) not in self.storages:
+            self.storages[key] = storage.nbytes()
+            self.now += storage.nbytes()
+            weakref.finalize(storage, self._release, key)
+
+    def _release(self, key: int) -> None:
+        self.now -= self.storages.pop(key)
 
 
 def _count(module: nn.Module, inputs: tuple[Any, ...], mapping: dict[Any, Any]) -> int:

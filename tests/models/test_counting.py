@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deblur_core.models.counting import count_macs, count_macs_as_ptflops, count_parameters
+from deblur_core.models.counting import count_macs, count_macs_as_ptflops, count_parameters, peak_memory
 
 
 class Product(nn.Module):
@@ -94,3 +94,24 @@ def test_ptflops_counts_biases_activations_and_transposed_convolutions_at_their_
     )
     expected = 7 * 9 * 8 * 3 * 9 + 7 * 9 * 8 + 14 * 18 * 6 * (8 * 16 + 1)
     assert count_macs_as_ptflops(network, torch.zeros(1, 3, 7, 9)) == expected
+
+
+def convolutions(number):
+    return nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1, bias=False) for _ in range(number)))
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_peak_memory_by_hand(device):
+    """Pictures of 4 x 10 x 10 floats. Without gradients input and output of one layer are all there is; with them every
+    layer's output waits for the backward pass."""
+    picture, y = 4 * 4 * 10 * 10, torch.zeros(1, 4, 10, 10, device=device)
+    assert peak_memory(convolutions(5).to(device), y, training=False) == 2 * picture
+    grown = [peak_memory(convolutions(n).to(device), y) for n in (10, 11, 12)]
+    assert grown[1] - grown[0] == grown[2] - grown[1] == picture
+    assert peak_memory(nn.Flatten().to(device), y, training=False) == 0, "a view of the input takes nothing"
+
+
+def test_peak_memory_leaves_the_module_alone():
+    module = convolutions(2)
+    peak_memory(module, torch.zeros(1, 4, 10, 10))
+    assert all(weight.grad is None and weight.device.type == "cpu" for weight in module.parameters())

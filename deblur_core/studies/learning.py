@@ -1,0 +1,213 @@
+"""What studies of learned networks share: train one network on blurred pictures, score it on pictures kept apart.
+
+    network = {"name": "xydeblur", "decoders": 2, "width": 8, "blocks": 1}
+    job = learn_job(network, Pictures(), Settings(steps=500), seed=1)
+
+Runs of one seed see the same crops and kernels in the same order, whatever the network. The layers that draw residuals
+start almost at zero (`START`), so that every network starts as the one that changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deblur_core import metrics
+from deblur_core.data import training_pairs
+from deblur_core.data.training_pairs import Blur
+from deblur_core.errors import UsageError
+from deblur_core.models import backbones
+from deblur_core.models.counting import count_parameters
+from deblur_core.models.xydeblur import XYDeblur
+from deblur_core.runs import Context, Job, Result, task
+from deblur_core.studies.claims import Comparison, paired
+from deblur_core.training import PictureValidation, Settings, seeded, train
+from deblur_core.trainings import absolute_error
+
+NETWORKS: dict[str, type[nn.Module]] = {"xydeblur": XYDeblur, **backbones.NETWORKS}
+"""What `network["name"]` may be; its other entries are `start` and arguments of the constructor."""
+START = 0.01
+"""The scale of the layers that draw residuals, at the start, relative to PyTorch's; `network["start"]` overrules it."""
+SMALL = 8_000_000
+"""Networks of at most so many parameters keep their weights among the arrays of their result."""
+SHOWN = 128
+"""Restored pictures are kept up to so many pixels a side: their middle."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """sources, to train on, and held_out, to be judged by, are what `sharp_pictures` takes. Every held-out picture is
+    blurred once by each kind of blur. crop: the side in pixels of its middle that is scored; None: all of it.
+
+    The blur, motion of 6 to 8 px along x or y, is what a tiny network learns to undo within a minute; where lengths
+    begin at 1 px it only learns to sharpen, for it has to find out first how long the motion was.
+    """
+
+    sources: tuple[str, ...] = ("builtin",)
+    held_out: tuple[str, ...] = ("held out",)
+    crop: int | None = None
+    blur: Blur = Blur(size=9, kinds=("x", "y"), count=64, shortest=6.0)  # noqa: RUF009, it is frozen
+
+
+def learn_job(network: dict[str, Any], pictures: Pictures, settings: Settings, seed: int) -> Job:
+    digest = _digest(*pictures.sources, *pictures.held_out)
+    return Job.create(learn, data=digest, network=network, pictures=pictures, settings=settings, seed=seed)
+
+
+_digest = cache(training_pairs.digest)
+
+
+@task(numerics=1)
+def learn(
+    context: Context, *, network: dict[str, Any], pictures: dict[str, Any], settings: dict[str, Any], seed: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Train a network from nothing by its mean absolute error.
+
+    Values: `psnr`, a score in dB for each of `names`, "picture, kind of blur"; `blurry`, the same of doing nothing;
+    `parameters`; `curve` and `doubts` as in `Trained`. Arrays: `restored`, uint8 `(n, 3, h, w)` in the order of names;
+    `weights NAME` where the network is `SMALL`. The averaged weights are judged, in float32.
+    """
+    recipe, chosen = Settings(**_with_tuples(settings)), read_pictures(pictures)
+    names, pairs = held_out(chosen)
+    batches = training_pairs.SyntheticPairs(
+        training_pairs.sharp_pictures(*chosen.sources), training_pairs.kernels(chosen.blur, seed), chosen.blur,
+        recipe.batch, recipe.crop, context.device,
+    )  # fmt: skip
+    validate = PictureValidation(pairs, device=context.device)
+    trained = train(
+        seeded(lambda: build(network), seed),
+        absolute_error,
+        batches,
+        recipe,
+        seed=seed,
+        device=context.device,
+        validate=validate,
+        baseline=validate.baseline,
+        checkpoint=context.checkpoint,
+        progress=context.progress,
+    )
+    restored = [restore(trained.network, blurry) for blurry, _ in pairs]
+    values = {
+        "names": names,
+        "psnr": [metrics.psnr(x, sharp) for x, (_, sharp) in zip(restored, pairs, strict=True)],
+        "blurry": [metrics.psnr(blurry, sharp) for blurry, sharp in pairs],
+        "parameters": count_parameters(trained.network),
+        "curve": trained.curve,
+        "doubts": trained.doubts,
+    }
+    arrays = {"restored": to_bytes(restored)}
+    if values["parameters"] <= SMALL:
+        state = trained.network.state_dict()
+        arrays |= {f"weights {name}": tensor.cpu().contiguous().numpy() for name, tensor in state.items()}
+    return values, arrays
+
+
+def build(network: dict[str, Any]) -> nn.Module:
+    """The network that `network` describes, with the initial weights of this moment's random numbers."""
+    name = network["name"]
+    if name not in NETWORKS:
+        raise UsageError(f"There is no network '{name}': choose one of {', '.join(NETWORKS)}.")
+    start = network.get("start", START)
+    made = NETWORKS[name](**{key: value for key, value in network.items() if key not in ("name", "start")})
+    with torch.no_grad():
+        for layer in made.modules():
+            if isinstance(layer, nn.Conv2d) and layer.out_channels == 3:  # draws a residual
+                layer.weight *= start
+                layer.bias *= start
+    return made
+
+
+def trained_network(result: Result) -> nn.Module:
+    """The network of a result that has its weights, in evaluation mode on the CPU; KeyError where it has none."""
+    network = seeded(lambda: build(result.job.settings["network"]), seed=0)
+    network.load_state_dict({
+        name: torch.from_numpy(result.arrays[f"weights {name}"]) for name in network.state_dict()
+    })  # fmt: skip
+    return network.eval()
+
+
+def read_pictures(settings: dict[str, Any]) -> Pictures:
+    """From the settings of a job."""
+    return Pictures(**_with_tuples(settings) | {"blur": Blur(**_with_tuples(settings["blur"]))})
+
+
+def held_out(pictures: Pictures) -> tuple[list[str], list[tuple[Tensor, Tensor]]]:
+    """Names and pairs (blurry, sharp), float32 (1, 3, h, w) in [0, 1]."""
+    sharp = training_pairs.sharp_pictures(*pictures.held_out)
+    if pictures.crop:
+        side = pictures.crop + pictures.blur.size - 1
+        sharp = {name: middle(picture, side) for name, picture in sharp.items()}
+    names = [f"{name.rpartition('/')[2]}, {kind}" for name in sharp for kind in dict.fromkeys(pictures.blur.kinds)]
+    return names, training_pairs.whole_pairs(sharp, pictures.blur, seed=0)
+
+
+def restore(network: nn.Module, blurry: Tensor) -> Tensor:
+    """(1, 3, h, w) in [0, 1], on the CPU."""
+    with torch.no_grad():
+        return network(blurry.to(next(network.parameters()).device)).float().clamp(0, 1).cpu()
+
+
+def to_bytes(pictures: Sequence[Tensor]) -> np.ndarray:
+    """The middle of every picture (1, 3, h, w), together uint8 (n, 3, side, side) with a side of at most `SHOWN`."""
+    side = min(SHOWN, *(min(picture.shape[-2:]) for picture in pictures))
+    return torch.cat([(middle(picture, side) * 255).round().to(torch.uint8) for picture in pictures]).numpy()
+
+
+def middle(picture: Tensor, side: int) -> Tensor:
+    """The central square of `(..., h, w)`; UsageError where a picture is smaller."""
+    height, width = picture.shape[-2:]
+    if min(height, width) < side:
+        raise UsageError(
+            f"No square of {side} pixels fits into a picture of {width} x {height}: choose a smaller crop."
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[..., top : top + side, left : left + side]
+
+
+def gain(result: Result) -> float:
+    """Mean over the held-out pictures of PSNR above the blurry picture's, in dB."""
+    return float(np.mean(np.subtract(result.values["psnr"], result.values["blurry"])))
+
+
+def compare(name: str, ours: Sequence[Result], theirs: Sequence[Result]) -> Comparison:
+    """How much better `ours` restores, in dB: runs of the same seeds, scored on the same pictures.
+
+    Raises ValueError where no seed is common to both.
+    """
+    mine, other = scores(ours), scores(theirs)
+    common = mine.keys() & other.keys()
+    if not common:
+        raise ValueError(f"{name}: no seed was run by both")
+    return over_seeds_and_pictures(name, {place: mine[place] - other[place] for place in sorted(common)}, "dB")
+
+
+def scores(runs: Sequence[Result]) -> dict[tuple[int, str], float]:
+    """PSNR in dB by (seed, "picture, kind of blur")."""
+    return {
+        (run.job.settings["seed"], name): psnr
+        for run in runs
+        for name, psnr in zip(run.values["names"], run.values["psnr"], strict=True)
+    }
+
+
+def over_seeds_and_pictures(name: str, effects: Mapping[tuple[int, str], float], unit: str = "") -> Comparison:
+    """The mean of effects by (seed, "picture, kind of blur") or (seed, "picture").
+
+    Seeds and pictures are both chance. Of the interval over pictures, seeds averaged, and that over seeds, pictures
+    averaged, the wider one counts; a single seed decides nothing.
+    """
+    values, nothing = list(effects.values()), [0.0] * len(effects)
+    groups = ([place.rpartition(", ")[0] or place for _, place in effects], [seed for seed, _ in effects])
+    intervals = [paired(name, values, nothing, group, unit) for group in groups]
+    return max(intervals, key=lambda interval: interval.high - interval.low)
+
+
+def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

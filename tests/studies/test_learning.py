@@ -1,0 +1,91 @@
+"""Networks that studies train: they start at the blurry picture, learn, and are compared with care."""
+
+import numpy as np
+import pytest
+import torch
+
+from deblur_core import metrics
+from deblur_core.data.training_pairs import Blur
+from deblur_core.errors import UsageError
+from deblur_core.models.counting import count_parameters
+from deblur_core.runs import Result, run_job
+from deblur_core.studies import learning
+from deblur_core.studies.learning import Pictures, compare, gain, held_out, learn_job
+from deblur_core.training import Settings, seeded
+
+SMALL = Pictures(crop=48, blur=Blur(size=9, kinds=("x",), count=8, shortest=6.0))
+QUICK = Settings(steps=3, batch=2, crop=32, precision="float32")
+XY = {"name": "xydeblur", "decoders": 2, "width": 4, "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run_job(learn_job(XY, SMALL, QUICK, seed=0))
+
+
+@pytest.mark.parametrize("name", learning.NETWORKS)
+def test_every_network_starts_near_the_blurry_picture(name):
+    network = seeded(lambda: learning.build({"name": name, "width": 4, "blocks": 2}), seed=0)
+    y = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert metrics.psnr(network(y), y) > 40
+
+
+def test_values_and_arrays_tell_of_the_same_network(result):
+    names, pairs = held_out(SMALL)
+    network = learning.trained_network(result)
+    assert result.values["names"] == names == ["astronaut, x", "chelsea, x", "coffee, x"]
+    assert result.values["parameters"] == count_parameters(network)
+    assert result.arrays["restored"].shape == (3, 3, 48, 48)
+    for i, (blurry, sharp) in enumerate(pairs):
+        restored = learning.restore(network, blurry)
+        assert result.values["psnr"][i] == pytest.approx(metrics.psnr(restored, sharp), abs=1e-4)
+        assert result.values["blurry"][i] == pytest.approx(metrics.psnr(blurry, sharp), abs=1e-4)
+        assert np.abs(result.arrays["restored"][i] - 255 * restored[0].numpy()).max() <= 0.51
+
+
+def test_seeds_differ_and_held_out_pictures_do_not(result):
+    other = run_job(learn_job(XY, SMALL, QUICK, seed=1))
+    assert other.values["blurry"] == result.values["blurry"]
+    assert other.values["psnr"] != result.values["psnr"]
+    again = run_job(learn_job(XY, SMALL, QUICK, seed=0))
+    assert again.values == result.values
+
+
+def test_a_tiny_network_learns():
+    settings = Settings(steps=150, batch=4, crop=32, learning_rate=2e-3, warm_up=20, clip=1.0, precision="float32")
+    run = run_job(learn_job({"name": "MSCNN", "width": 8, "blocks": 4}, SMALL, settings, seed=0))
+    assert gain(run) > 0.2 and not run.values["doubts"]
+
+
+@pytest.mark.parametrize("wrong", [{"name": "unet"}, {"name": "DMPHN", "form": "narrow"}])
+def test_unknown_networks_get_one_sentence(wrong):
+    with pytest.raises(UsageError, match="choose"):
+        learning.build(wrong)
+
+
+def test_a_crop_that_no_picture_holds_gets_one_sentence():
+    with pytest.raises(UsageError, match="smaller crop"):
+        held_out(Pictures(crop=1000))
+
+
+# Comparing
+
+
+def run(seed, psnr, pictures=4):
+    names = [f"{i}, {kind}" for i in range(pictures) for kind in ("x", "y")]
+    values = {"names": names, "psnr": list(psnr), "blurry": [20.0] * len(names)}
+    return Result(learn_job(XY, SMALL, QUICK, seed), values, {}, {})
+
+
+def test_the_wider_of_two_intervals_counts():
+    by_seed = compare("", [run(s, [25 + s] * 8) for s in range(3)], [run(s, [25] * 8) for s in range(3)])
+    assert by_seed.n == 3 and by_seed.effect == pytest.approx(1) and by_seed.low < 0
+    by_picture = compare("", [run(s, 25 + np.arange(8)) for s in range(3)], [run(s, [25] * 8) for s in range(3)])
+    assert by_picture.n == 4 and by_picture.effect == pytest.approx(3.5)
+
+
+def test_one_seed_decides_nothing_and_none_in_common_is_an_error():
+    assert compare("", [run(0, [26] * 8)], [run(0, [25] * 8)]).low == -np.inf
+    with pytest.raises(ValueError, match="no seed"):
+        compare("", [run(0, [26] * 8)], [run(1, [25] * 8)])
