@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import ceil, inf, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,6 +55,22 @@ def paired_difference(a: Sequence[float], b: Sequence[float], groups: Sequence[H
     for first, second, group in zip(a, b, groups, strict=True):
         differences[group].append(first - second)
     return mean_interval([float(np.mean(inside)) for inside in differences.values()])
+
+
+def runs_needed(differences: ArrayLike) -> int | None:
+    """How many runs would put zero outside Student's interval of their mean, by the effect and scatter of these.
+
+    differences: one number a run, such as how much better one method was with the same seed. None where they tell
+    nothing of it: fewer than two runs, or an effect that is not even a ten-thousandth of their scatter.
+    """
+    interval = mean_interval(differences)
+    if interval.n < 2 or abs(interval.effect) <= 1e-4 * np.std(differences, ddof=1):
+        return None
+    scatter = float(np.std(differences, ddof=1)) / abs(interval.effect)
+    n = max(2, ceil((stats.norm.ppf(0.975) * scatter) ** 2))  # fewer would not do with a known scatter either
+    while stats.t.ppf(0.975, n - 1) * scatter >= n**0.5:
+        n += 1
+    return n
 
 
 def rate_interval(successes: int, n: int) -> Interval:

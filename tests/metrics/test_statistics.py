@@ -7,6 +7,7 @@ import pytest
 
 from deblur_core.errors import UsageError
 from deblur_core.metrics import Interval, mean_interval, paired_difference, rate_interval
+from deblur_core.metrics.statistics import runs_needed
 
 
 def test_students_interval_by_hand():
@@ -74,6 +75,25 @@ def test_a_rate_of_no_trials_is_unknown():
     interval = rate_interval(0, 0)
     assert isnan(interval.effect)
     assert (interval.low, interval.high, interval.n) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(("effect", "scatter"), [(0.05, 0.12), (-0.3, 0.1), (1.0, 4.0), (0.2, 0.0)])
+def test_runs_needed_are_the_fewest_that_put_zero_outside_the_interval(effect, scatter):
+    def runs(n):  # with exactly this mean and standard deviation
+        values = np.arange(n) - (n - 1) / 2
+        return effect + scatter * values / values.std(ddof=1)
+
+    n = runs_needed(runs(5))
+    assert n >= 2
+    for count, clear in ((n, True), (n - 1, False)):
+        if count > 1:
+            interval = mean_interval(runs(count))
+            assert (interval.low > 0 or interval.high < 0) is clear
+
+
+@pytest.mark.parametrize("differences", [[], [0.3], [0.0, 0.0], [1.0, -1.0], [1.0, -1.0 + 1e-15]])
+def test_runs_that_tell_nothing_do_not_say_how_many_are_needed(differences):
+    assert runs_needed(differences) is None
 
 
 @pytest.mark.parametrize(
