@@ -147,7 +147,6 @@ def test_a_picture_that_cannot_be_used_is_named(refused, tmp_path, spoil):
 
 
 def test_photo_keeps_the_colours_and_writes_three_pictures(deblur, picture, tmp_path):
-
     code, said, _ = deblur("photo", picture, "--kernel-size", 3, "--iterations", 6, "-o", tmp_path / "out",
                            "--device", "cpu")  # fmt: skip
     assert code == 0 and "48 x 40 pixels on cpu: about" in said
