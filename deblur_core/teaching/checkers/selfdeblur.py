@@ -1,14 +1,8 @@
-"""Checkers of the notebooks' exercises: each prints praise, or a hint that fits the mistake.
-
-A checker knows the right function and the plausible wrong ones. It calls the student's function on a few probes
-and compares: an answer that agrees with a known mistake gets the hint for that mistake. It never raises.
-"""
+"""Exercises on blind deconvolution (notebooks 1 to 7)."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,67 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur_core import blur, metrics
-
-NOTHING_YET = "Nothing to check yet: put your own lines in the place of the dots, and return the result."
-
-
-@dataclass(frozen=True)
-class Checker:
-    """right and the mistakes, by the hint that leads out of them, all take one probe's arguments."""
-
-    right: Callable
-    mistakes: Mapping[str, Callable]
-    probes: Sequence[tuple]
-    praise: str
-
-    def __call__(self, answer: Callable) -> None:
-        print(self.hint(answer))
-
-    def hint(self, answer: Callable) -> str:
-        """Praise, or what the first probe with a wrong result tells."""
-        for probe in self.probes:
-            try:
-                value = answer(*copy.deepcopy(probe))
-                if value is None or value is Ellipsis:
-                    return NOTHING_YET
-                given = _numbers(value)
-            except Exception as error:
-                return f"Your function does not get to its end yet. {type(error).__name__}: {error}"
-            expected = _numbers(self.right(*probe))
-            if not _agree(given, expected):
-                return f"Not yet. {self._diagnosis(given, probe) or _difference(given, expected, probe)}"
-        return f"Right. {self.praise}"
-
-    def _diagnosis(self, given: np.ndarray, probe: tuple) -> str | None:
-        for hint, mistake in self.mistakes.items():
-            if _agree(given, _numbers(mistake(*probe))):
-                return hint
-        return None
-
-
-def _numbers(value: Any) -> np.ndarray:
-    """A tensor, an array, a number or nested lists of them."""
-    if isinstance(value, list | tuple):
-        return np.array([_numbers(part) for part in value])
-    return np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=np.float64)
-
-
-def _agree(given: np.ndarray, expected: np.ndarray) -> bool:
-    return given.shape == expected.shape and np.allclose(given, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
-
-
-def _difference(given: np.ndarray, expected: np.ndarray, probe: tuple) -> str:
-    if given.shape != expected.shape:
-        return f"The result has the shape {given.shape}; {expected.shape} is expected."
-    worst = np.unravel_index(np.nan_to_num(np.abs(given - expected), nan=np.inf).argmax(), given.shape)
-    place = f" at {tuple(map(int, worst))}" if worst else ""
-    asked = f" for {probe}" if all(isinstance(argument, float) for argument in probe) else ""
-    return f"The result{place}{asked} is {given[worst]:.4g}; {expected[worst]:.4g} is expected."
-
-
-def _random(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape)))
-
+from deblur_core.teaching.checkers.checker import Checker, random
 
 # Blur by hand: x (h, w), k (kh, kw) -> y (h - kh + 1, w - kw + 1)
 
@@ -104,7 +38,7 @@ convolution = Checker(
         "The last row and the last column of y are missing: there are h - kh + 1 rows, not h - kh.": lambda x, k:
             _convolve(x, k)[:-1, :-1],
     },
-    probes=((_random(7, 8), _random(3, 5)), (_random(6, 6), _random(3, 3))),
+    probes=((random(7, 8), random(3, 5)), (random(6, 6), random(3, 3))),
     praise="So much for the mystery: `blur.convolve` does the same, a few hundred times faster.",
 )  # fmt: skip
 
@@ -136,7 +70,7 @@ kernel_from_numbers = Checker(
         "is not a number. Subtract the largest number first: the quotient stays the same.":
             lambda numbers: numbers.exp() / numbers.exp().sum(),
     },
-    probes=((4 * _random(4, 5) - 2,), (1000 * _random(3, 3),)),
+    probes=((4 * random(4, 5) - 2,), (1000 * random(3, 3),)),
     praise="Whatever the network puts out, this is a blur kernel, and the optimiser needs no constraint.",
 )  # fmt: skip
 
@@ -168,7 +102,7 @@ centre_offset = Checker(
         "The mass is missing: divide the weighted sum by the sum of k, which need not be 1.": lambda k:
             _centroid(k) * k.sum() - torch.tensor([k.shape[0] // 2, k.shape[1] // 2]),
     },
-    probes=((_random(5, 7),), (_random(3, 9),)),
+    probes=((random(5, 7),), (random(3, 9),)),
     praise="The offset between estimated and true kernel, with the sign turned, is how far the picture has moved.",
 )  # fmt: skip
 
@@ -273,7 +207,7 @@ concentration = Checker(
             lambda k: _windows(k).flatten()[k.argmax()] / k.sum(),
     },
     probes=((torch.tensor([[1., 5, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 2, 2], [0, 0, 0, 2, 2, 2],
-                           [1, 0, 0, 0, 2, 2], [0, 0, 0, 0, 0, 1]]),), (_random(5, 7),)),
+                           [1, 0, 0, 0, 2, 2], [0, 0, 0, 0, 0, 1]]),), (random(5, 7),)),
     praise="Above 0.9 the board calls a kernel a delta.",
 )  # fmt: skip
 
@@ -390,7 +324,7 @@ soft_threshold = Checker(
         "That is the solution for the price w² / 2: it shrinks everything by a factor, and makes nothing zero.":
             lambda v, beta: v * beta / (1 + beta),
     },
-    probes=((torch.tensor([-2.0, -0.7, -0.1, 0.0, 0.2, 0.9, 3.0]), 4.0), (4 * _random(3, 4) - 2, 1.5)),
+    probes=((torch.tensor([-2.0, -0.7, -0.1, 0.0, 0.2, 0.9, 3.0]), 4.0), (4 * random(3, 4) - 2, 1.5)),
     praise="Zero for noise, a little less for edges: this line is total variation's whole idea of pictures.",
 )  # fmt: skip
 
@@ -490,7 +424,7 @@ reachable_contrast = Checker(
         "You take the length of z. Adam moves all weights by the same step, so the entries add up as they are.":
             lambda z, rates: (2 * rates.sum() * (1 + z.norm())).exp(),
     },
-    probes=((_random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (_random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
+    probes=((random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
     praise="For the paper's run this is the most that can be had, however long the data pull.",
 )  # fmt: skip
 
@@ -567,102 +501,6 @@ rule_gain = Checker(
 )  # fmt: skip
 
 
-# Diffusion: clean signal, ᾱ and noise -> noisy signal
-
-
-def _noisy(clean: Tensor, alpha_bar: float, noise: Tensor) -> Tensor:
-    return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
-
-
-noisy_at_once = Checker(
-    right=_noisy,
-    mistakes={
-        "You multiply the noise by 1 - alpha_bar, as one formula of the paper prints it. Variances add up, so the "
-        "*variance* of the noise is 1 - alpha_bar: take the root.":
-            lambda clean, alpha_bar, noise: alpha_bar**0.5 * clean + (1 - alpha_bar) * noise,
-        "alpha_bar is what is left of the signal's power, the square of its size: take the root.":
-            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) ** 0.5 * noise,
-        "Two roots are missing: alpha_bar and 1 - alpha_bar are powers, squares of sizes.":
-            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) * noise,
-        "The two are swapped: alpha_bar near 1 is little noise.":
-            lambda clean, alpha_bar, noise: _noisy(noise, alpha_bar, clean),
-        "The signal keeps its size in your formula: with every step of noise it shrinks, so that the sum keeps its "
-        "power.": lambda clean, alpha_bar, noise: clean + (1 - alpha_bar) ** 0.5 * noise,
-    },
-    probes=((_random(3, 4), 0.36, _random(4, 3).T), (_random(5), 0.9, _random(6)[1:])),
-    praise="However many steps it stands for, this is one line, and training needs no other.",
-)  # fmt: skip
-
-
-# One step of the sampler: (z, noise, alpha, before, fresh) -> z one step cleaner; ᾱ_t = alpha · before
-
-
-def _step_back(
-    z: Tensor, noise: Tensor, alpha: float, before: float, fresh: Tensor, clean: Tensor | None = None, root: float = 0.5
-) -> Tensor:
-    after = alpha * before
-    clean = (z - (1 - after) ** 0.5 * noise) / after**0.5 if clean is None else clean
-    mean = before**0.5 * (1 - alpha) / (1 - after) * clean + alpha**0.5 * (1 - before) / (1 - after) * z
-    return mean + ((1 - before) / (1 - after) * (1 - alpha)) ** root * fresh
-
-
-step_back = Checker(
-    right=_step_back,
-    mistakes={
-        "The fresh noise has the factor β_t, as Algorithm 1 prints it; β_t is a variance, so take its root.":
-            lambda *given: _step_back(*given, root=1),
-        "You put the estimated noise where the clean signal belongs, as Algorithm 1 prints it: first work out what is "
-        "clean, (z - √(1 - ᾱ_t) noise) / √ᾱ_t.": lambda z, noise, *given: _step_back(z, noise, *given, clean=noise),
-        "The clean signal is too small: divide by √ᾱ_t, as noising has multiplied by it.":
-            lambda z, noise, alpha, before, fresh: _step_back(
-                z, noise, alpha, before, fresh, z - (1 - alpha * before) ** 0.5 * noise),
-        "For the clean signal you take ᾱ_{t-1}, `before`; z has the noise of ᾱ_t = alpha · before.":
-            lambda z, noise, alpha, before, fresh: _step_back(
-                z, noise, alpha, before, fresh, (z - (1 - before) ** 0.5 * noise) / before**0.5),
-        "The factor of z has √ᾱ_t, as one slide prints it; it is √α_t.":
-            lambda z, noise, alpha, before, fresh: _step_back(z, noise, alpha, before, fresh)
-            + ((alpha * before) ** 0.5 - alpha**0.5) * (1 - before) / (1 - alpha * before) * z,
-        "The variance of the fresh noise is that of a forward step, 1 - α_t. Going back, we know more, and it is "
-        "smaller by (1 - ᾱ_{t-1}) / (1 - ᾱ_t).": lambda z, noise, alpha, before, fresh: _step_back(
-            z, noise, alpha, before, 0 * fresh) + (1 - alpha) ** 0.5 * fresh,
-        "The fresh noise is missing: that is the mean of where we may be, not a place.":
-            lambda z, noise, alpha, before, fresh: _step_back(z, noise, alpha, before, 0 * fresh),
-        "You jump to the clean signal at once. A step mixes it with z.": lambda z, noise, alpha, before, fresh: (
-            z - (1 - alpha * before) ** 0.5 * noise) / (alpha * before) ** 0.5,
-    },
-    probes=((_random(3, 4), _random(4, 3).T, 0.8, 0.6, _random(5, 4)[:3]),
-            (_random(2, 2), _random(3, 2)[1:], 0.95, 1.0, _random(4, 2)[:2])),
-    praise="Put it into a loop, and you have written the paper's Algorithm 1.",
-)  # fmt: skip
-
-
-# How many samples to average: decibels above the least error -> number of samples
-
-
-def _samples(decibels: float) -> float:
-    return 1 / (10 ** (decibels / 10) - 1)
-
-
-samples_needed = Checker(
-    right=lambda decibels: np.ceil(_samples(decibels)),
-    mistakes={
-        "There are no fractions of samples: round up.": _samples,
-        "You round down, so the error is still a little above the bound: round up.":
-            lambda decibels: np.floor(_samples(decibels)),
-        "Decibels of an error that is squared already: 10 log10 of the ratio, not 20.":
-            lambda decibels: np.ceil(_samples(decibels / 2)),
-        "Natural logarithms? d decibels are a factor of 10 ** (d / 10).":
-            lambda decibels: np.ceil(1 / (np.exp(decibels / 10) - 1)),
-        "One more than needed: the error is 1 + 1/n times the least, so 1/n may be as large as the ratio minus 1.":
-            lambda decibels: np.ceil(_samples(decibels)) + 1,
-        "That is 1 over the ratio. The part that averaging can take away is the ratio minus 1.":
-            lambda decibels: np.ceil(10 ** (-decibels / 10)),
-    },
-    probes=((0.3,), (0.05,), (2.0,)),
-    praise="The first few samples buy nearly everything; for the last tenth of a decibel one pays dearly.",
-)  # fmt: skip
-
-
 # A camera's picture: light x (h, w), which may exceed 1, and k (kh, kw) -> y (h - kh + 1, w - kw + 1) in [0, 1]
 
 
@@ -677,8 +515,8 @@ camera = Checker(
         "You do not turn the kernel round: this is correlation (`blur.convolve` does it right).":
             lambda x, k: _convolve(x, k.flip(0, 1)).clamp(0, 1),
     },
-    probes=((4 * _random(7, 8) ** 4, _random(3, 5) / _random(3, 5).sum()),
-            (6 * _random(9, 6) ** 6, _random(3, 3) / _random(3, 3).sum())),
+    probes=((4 * random(7, 8) ** 4, random(3, 5) / random(3, 5).sum()),
+            (6 * random(9, 6) ** 6, random(3, 3) / random(3, 3).sum())),
     praise="Two lines, and no convolution any more: no kernel turns a clipped streak back into a lamp.",
 )  # fmt: skip
 
@@ -708,194 +546,4 @@ ssim_reduction = Checker(
     },
     probes=((680, 1024), (255, 255), (670, 700), (120, 400), (390, 640), (405, 640)),
     praise="Most of Lai's pictures are compared at a third of their size, and Levin's at full size.",
-)  # fmt: skip
-
-
-# The pair of decoders: a decoder, a function (h, w) -> (h, w), and features (h, w) -> sum of both residuals (h, w)
-
-
-def _plug_in(decoder: Callable, features: Tensor, turns: int = 1) -> Tensor:
-    return decoder(features) + torch.rot90(decoder(torch.rot90(features, -turns)), turns)
-
-
-def _decoder(kernel: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda features: F.conv2d(features[None, None], kernel[None, None], padding="same")[0, 0].relu()
-
-
-plug_in = Checker(
-    right=_plug_in,
-    mistakes={
-        "That is the same decoder twice: turn the features before the second one reads them.":
-            lambda decoder, features: 2 * decoder(features),
-        "The second residual still lies on its side: turn it back before you add it.":
-            lambda decoder, features: decoder(features) + decoder(torch.rot90(features, -1)),
-        "The second residual still lies on its side (turn it back before you add it), and the features must be turned "
-        "clockwise.": lambda decoder, features: decoder(features) + decoder(torch.rot90(features, 1)),
-        "Your kernels are rotated clockwise: features that turn one way see kernels that turn the other way. (The "
-        "released code has this pair; it is as good.)": lambda decoder, features: _plug_in(decoder, features, -1),
-        "You turn the residual the same way as the features: now it is upside down. Turn it back.":
-            lambda decoder, features: decoder(features) + torch.rot90(decoder(torch.rot90(features, -1)), -1),
-        "You turn the residual alone. The decoder has to see turned features, or its kernels never meet the picture "
-        "from the side.": lambda decoder, features: decoder(features) + torch.rot90(decoder(features)),
-        "That is the second residual alone: add the decoder's own.":
-            lambda decoder, features: _plug_in(decoder, features) - decoder(features),
-        "You take the mean of the residuals. Each decoder does a part of the work: add them.":
-            lambda decoder, features: _plug_in(decoder, features) / 2,
-    },
-    probes=((_decoder(_random(3, 3) - 0.4), _random(6, 6)), (_decoder(_random(5, 5) - 0.5), _random(7, 7))),
-    praise="In a real network the kernels are turned instead, which is the same and as fast or faster.",
-)  # fmt: skip
-
-
-# Multiply-adds of a residual block on three scales, as ptflops counts: channels, size of kernels, height, width
-
-
-def _block(
-    channels: float, size: float, height: float, width: float, scales: Sequence[int] = (1, 4, 16),
-    layers: int = 2, bias: int = 1, relus: int = 1,
-) -> float:  # fmt: skip
-    pixels = sum(height * width / scale for scale in scales)
-    return pixels * channels * (layers * (channels * size**2 + bias) + relus)
-
-
-block_multiply_adds = Checker(
-    right=_block,
-    mistakes={
-        "The smaller pictures are missing: the block works on three scales.": lambda *of: _block(*of, scales=(1,)),
-        "Half the sides is a quarter of the pixels, and a quarter of the sides a sixteenth.":
-            lambda *of: _block(*of, scales=(1, 2, 4)),
-        "A residual block has two convolutions.": lambda *of: _block(*of, layers=1),
-        "That is every multiplication, counted once. In ptflops' books the bias counts as one for each number that a "
-        "convolution writes, and the ReLU, too.": lambda *of: _block(*of, bias=0, relus=0),
-        "The biases are missing: one for each number that a convolution writes.": lambda *of: _block(*of, bias=0),
-        "The ReLU is missing: one for each of its numbers.": lambda *of: _block(*of, relus=0),
-        "There is one ReLU in a block, between the convolutions.": lambda *of: _block(*of, relus=2),
-        "A kernel has size x size weights, not size.":
-            lambda channels, size, *of: _block(channels, size**0.5, *of),
-    },
-    probes=((64, 5, 720, 1280), (32, 3, 16, 48)),
-    praise="For MSCNN these are 247.96 G, and the difference that step 4 found is nine of them and the drawing layer.",
-)  # fmt: skip
-
-
-# Width that a network may have: channels now, times the multiply-adds -> channels
-
-
-affordable_width = Checker(
-    right=lambda width, ratio: np.floor(width * ratio**0.5),
-    mistakes={
-        "A layer reads `width` channels and writes `width` channels, so its cost grows with the square of the width.":
-            lambda width, ratio: np.floor(width * ratio),
-        "You square where a root is needed: the cost is the square of the width.":
-            lambda width, ratio: np.floor(width * ratio**2),
-        "There are no fractions of channels: cut off.": lambda width, ratio: width * ratio**0.5,
-        "You round, and rounding up costs more than it may: cut off.":
-            lambda width, ratio: np.round(width * ratio**0.5),
-        "You round up, and then it costs more than it may.": lambda width, ratio: np.ceil(width * ratio**0.5),
-    },
-    probes=((32, 1.6), (32, 1.53), (64, 1.47), (16, 2.5)),
-    praise="39 channels everywhere are what the pair would pay for in PSS-NSC. The paper's wider rival takes 2.6 times "
-    "the baseline's multiply-adds, not 1.5.",
-)  # fmt: skip
-
-
-# Multiply-adds of a transposed convolution: height and width of what it reads, channels in and out, size, stride
-
-
-def _upsampling(height: int, width: int, inputs: int, outputs: int, size: int, stride: int) -> int:
-    return height * width * inputs * outputs * size**2
-
-
-upsampling_multiply_adds = Checker(
-    right=_upsampling,
-    mistakes={
-        "You let every pixel of the *output* meet the whole kernel, as some packages do. Most of what they multiply "
-        "are the zeros between the pixels: each pixel of the *input* is multiplied with the kernel, once.":
-            lambda *of: _upsampling(*of) * of[-1] ** 2,
-        "The stride moves the products to other places. It makes them neither fewer nor more.":
-            lambda *of: _upsampling(*of) // of[-1] ** 2,
-        "A kernel has size x size weights for every pair of channels.":
-            lambda *of: _upsampling(*of) // of[-2],
-        "Every channel that goes in meets every channel that comes out: multiply by both.":
-            lambda *of: _upsampling(*of) // of[3],
-        "A multiplication and an addition count as one multiply-add, not as two operations.":
-            lambda *of: 2 * _upsampling(*of),
-        "Additions of the bias are not counted here, only multiplications.":
-            lambda *of: _upsampling(*of) + of[0] * of[1] * of[-1] ** 2 * of[3],
-    },
-    probes=((5, 7, 3, 2, 6, 3), (180, 320, 128, 64, 4, 2)),
-    praise="For the paper's first upsampling these are 7.55 G. A package that looks at the output says 30.2 G.",
-)  # fmt: skip
-
-
-# How many seeds: effect, scatter of the differences between runs of one seed -> number
-
-
-def _seeds(effect: float, scatter: float, factor: float = 1.96) -> float:
-    return (factor * scatter / effect) ** 2
-
-
-seeds_needed = Checker(
-    right=lambda effect, scatter: np.ceil(_seeds(effect, scatter)),
-    mistakes={
-        "There are no fractions of runs: round up.": _seeds,
-        "You round down, and then the interval still reaches zero: round up.":
-            lambda effect, scatter: np.floor(_seeds(effect, scatter)),
-        "The standard error falls with the *root* of the number of seeds, so their number is a square.":
-            lambda effect, scatter: np.ceil(_seeds(effect, scatter) ** 0.5),
-        "Where is 1.96? One standard error on either side is 68 %, not 95 %.":
-            lambda effect, scatter: np.ceil(_seeds(effect, scatter, 1)),
-        "The interval reaches 1.96 standard errors to *each* side; zero has to be outside one of them.":
-            lambda effect, scatter: np.ceil(_seeds(effect, scatter, 2 * 1.96)),
-        "Upside down: the smaller the effect, the more seeds.":
-            lambda effect, scatter: np.ceil((1.96 * effect / scatter) ** 2),
-    },
-    probes=((0.05, 0.12), (0.2, 0.71), (-0.1, 0.25)),
-    praise="Half the effect needs four times the runs: small differences between single runs mean little.",
-)  # fmt: skip
-
-
-# A kernel (n, n), rotated by 90 degrees counter-clockwise
-
-
-quarter_turn = Checker(
-    right=lambda k: torch.rot90(k, 1, (0, 1)),
-    mistakes={
-        "That is clockwise. Transpose first and then flip the *rows*, upside down.":
-            lambda k: torch.rot90(k, -1, (0, 1)),
-        "That is a transpose. It mirrors along the diagonal, and no rotation does that: flip the rows, too.":
-            lambda k: k.T,
-        "That is half a turn.": lambda k: torch.rot90(k, 2, (0, 1)),
-        "That is a mirror image. A rotation keeps left-handed things left-handed; transpose as well.":
-            lambda k: k.flip(0),
-        "That is a mirror image; transpose, and flip the rows instead of the columns.": lambda k: k.flip(1),
-    },
-    probes=((_random(3, 3),), (_random(5, 5),)),
-    praise="Two operations that move no number twice: that is all that XYDeblur's second decoder costs in code.",
-)  # fmt: skip
-
-
-# Octaves of power: residuals (3, h, w) under blur along x and along y
-
-
-def _octaves(along_x: Tensor, along_y: Tensor) -> Tensor:
-    return torch.log2(along_x.square().mean() / along_y.square().mean())
-
-
-octaves = Checker(
-    right=_octaves,
-    mistakes={
-        "The other way round: positive where there is more power under blur along x.": lambda x, y: _octaves(y, x),
-        "That is the ratio. An octave is a factor of 2: take log2.": lambda x, y: x.square().mean() / y.square().mean(),
-        "Natural logarithm? For octaves it is log2.": lambda x, y: _octaves(x, y) * np.log(2),
-        "These are decibels; for octaves it is log2.": lambda x, y: 10 * torch.log10(2 ** _octaves(x, y)),
-        "Power is the mean of the *squares*; you take the mean of absolute values.": lambda x, y: torch.log2(
-            x.abs().mean() / y.abs().mean()),
-        "That is the ratio of amplitudes. Power is the square, which doubles the octaves.":
-            lambda x, y: _octaves(x, y) / 2,
-        "You take away the mean first. The paper's power is that of the whole signal, colour shifts included.":
-            lambda x, y: torch.log2(x.var(correction=0) / y.var(correction=0)),
-    },
-    probes=((_random(3, 4, 5) - 0.4, 0.3 * _random(3, 4, 6) - 0.1), (_random(3, 2, 2), 2 * _random(3, 3, 2) - 1)),
-    praise="An octave is a factor of two, as in music: +1 is twice the power.",
 )  # fmt: skip

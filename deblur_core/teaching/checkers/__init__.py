@@ -1,0 +1,66 @@
+"""Checkers of the notebooks' exercises, one module a paper: `checkers.convolution(your_function)`."""
+
+from deblur_core.teaching.checkers.checker import NOTHING_YET, Checker
+from deblur_core.teaching.checkers.refinement import (
+    noisy_at_once,
+    samples_needed,
+    step_back,
+)
+from deblur_core.teaching.checkers.selfdeblur import (
+    alternating_step,
+    best_psnr,
+    camera,
+    centre_offset,
+    concentration,
+    convolution,
+    error_ratios,
+    failure_interval,
+    geometric_ratio,
+    kernel_from_numbers,
+    kernel_network_parameters,
+    paired_interval,
+    reachable_contrast,
+    rule_gain,
+    soft_threshold,
+    ssim_reduction,
+)
+from deblur_core.teaching.checkers.xydeblur import (
+    affordable_width,
+    block_multiply_adds,
+    octaves,
+    plug_in,
+    quarter_turn,
+    seeds_needed,
+    upsampling_multiply_adds,
+)
+
+__all__ = [
+    "NOTHING_YET",
+    "Checker",
+    "affordable_width",
+    "alternating_step",
+    "best_psnr",
+    "block_multiply_adds",
+    "camera",
+    "centre_offset",
+    "concentration",
+    "convolution",
+    "error_ratios",
+    "failure_interval",
+    "geometric_ratio",
+    "kernel_from_numbers",
+    "kernel_network_parameters",
+    "noisy_at_once",
+    "octaves",
+    "paired_interval",
+    "plug_in",
+    "quarter_turn",
+    "reachable_contrast",
+    "rule_gain",
+    "samples_needed",
+    "seeds_needed",
+    "soft_threshold",
+    "ssim_reduction",
+    "step_back",
+    "upsampling_multiply_adds",
+]
