@@ -57,12 +57,14 @@ def paired(name: str, a: Sequence[float], b: Sequence[float], groups: Sequence[H
 class Evidence:
     """What a study found for one claim: comparisons for a measured claim, holds for an exact one, never both.
 
-    ours puts our values in words, beside the paper's.
+    ours puts our values in words, beside the paper's. reduced says why these runs cannot decide the claim, whatever
+    they found, where the profile makes the method another one than the paper's.
     """
 
     comparisons: tuple[Comparison, ...] = ()
     holds: bool | None = None
     ours: str = ""
+    reduced: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.comparisons) == (self.holds is not None):
@@ -73,6 +75,8 @@ def verdict(evidence: Evidence | None) -> str:
     """The paper's statement is the conjunction of its comparisons: one that fails contradicts it."""
     if evidence is None:
         return "not run"
+    if evidence.reduced:
+        return "inconclusive"
     if evidence.holds is not None:
         return "exact" if evidence.holds else "contradicted"
     if any(comparison.high < 0 for comparison in evidence.comparisons):

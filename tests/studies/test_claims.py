@@ -23,6 +23,7 @@ ALL_FAILED = Comparison("PSNR", math.nan, -math.inf, math.inf, 0, "dB")
         (Evidence((TOUCHING,)), "inconclusive"),
         (Evidence((ONE_RUN,)), "inconclusive"),
         (Evidence((ALL_FAILED,)), "inconclusive"),
+        (Evidence((CLEAR,), reduced="not the method of the paper"), "inconclusive"),
         (Evidence((CLEAR, OPPOSED)), "contradicted"),
         (Evidence((OPEN, OPPOSED)), "contradicted"),
         (Evidence(holds=True), "exact"),

@@ -121,8 +121,9 @@ def test_the_estimated_kernel_is_the_one_that_blurred():
 
 @pytest.mark.parametrize(("advantage", "says"), [(1.0, "reproduced"), (-1.0, "contradicted"), (0.0, "inconclusive")])
 def test_pairs_are_compared_with_themselves_for_every_rival(advantage, says):
-    evidence = STUDY.evidence(made_up(advantage))["C1.11"]
+    evidence = STUDY.evidence(made_up(advantage, "paper"))["C1.11"]
     assert verdict(evidence) == says
+    assert verdict(STUDY.evidence(made_up(advantage))["C1.11"]) == "inconclusive", "windows decide nothing"
     assert len(evidence.comparisons) == 2 * len(RIVALS)
     assert evidence.comparisons[0].effect == pytest.approx(advantage, abs=0.05) and evidence.comparisons[0].n == 40
     assert "none runs here" in evidence.ours
