@@ -138,7 +138,8 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
         "C1.3": Evidence(order, ours=" / ".join(psnr.values()) + " dB"),
         "C1.4": Evidence(plausible, ours=" / ".join(f"{sum(v) / len(v):.2f}" for v in similarity.values())
                          + " kernel similarity"),
-        "C1.5": Evidence((worse,), ours=f"{psnr['Double-DIP']} dB, blurry {sum(blurry) / len(blurry):.2f} dB"),
+        "C1.5": Evidence((worse,), ours=f"{psnr['Double-DIP']} dB, blurry {sum(blurry) / len(blurry):.2f} dB, "
+                         "with a softmax over its output; the paper does not say how it makes a kernel of it"),
     }  # fmt: skip
 
 
