@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deblur_core.runs import Result, Store
-from deblur_core.studies import PROFILES, Study, Table, collect, jobs
+from deblur_core.studies import PROFILES, Study, Table, collect, jobs, recording
 from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
 from deblur_core.studies.study import DECIDING
 
@@ -68,15 +68,19 @@ class Row:
 def gather(studies: Iterable[Study], store: Store | None, only: str | None = None) -> Found:
     """What has been run. With `only`, the store speaks for that profile and recorded results for the others.
 
-    A report made so depends on nothing else that lies in the store. A run counts once half of its jobs
-    are there: what little of it another run happened to share would decide nothing.
+    A report made so depends on nothing else that lies in the store. A run counts once half of its jobs are there: what
+    little of it another run happened to share would decide nothing. Where no deciding run has come so far, what was
+    recorded of one counts, however little.
     """
     found = {}
     for study in studies:
-        for profile in study.profiles:
-            results = collect(study, profile, store if only in (None, profile) else None)
-            enough = 2 * len(results) >= len(jobs(study, profile))
-            found[study.name, profile] = results if enough else []
+        there = {
+            profile: collect(study, profile, store if only in (None, profile) else None) for profile in study.profiles
+        }
+        enough = {profile for profile, results in there.items() if 2 * len(results) >= len(jobs(study, profile))}
+        if not enough & set(DECIDING):
+            enough |= {profile for profile in DECIDING if recording(study, profile).exists()}
+        found |= {(study.name, profile): results if profile in enough else [] for profile, results in there.items()}
     return found
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "jobs",
     "record",
     "recorded",
+    "recording",
 ]
 
 REPOSITORY = Path(deblur_core.__file__).parents[1]
@@ -83,9 +84,14 @@ def record(study: Study, profile: str, results: Iterable[Result]) -> Path:
     ]
     lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
     head = f'{{"study": {json.dumps(study.name)}, "profile": {json.dumps(profile)}, "results": [\n'
-    path = _recorded_folder() / f"{study.name}.{profile}.json"
+    path = recording(study, profile)
     write_atomically(path, f"{head}{lines}\n]}}\n".encode())
     return path
+
+
+def recording(study: Study, profile: str) -> Path:
+    """The file that holds, or would hold, the recorded results of a study at a profile."""
+    return _recorded_folder() / f"{study.name}.{profile}.json"
 
 
 def recorded() -> dict[str, Result]:

@@ -5,6 +5,7 @@ import json
 import pytest
 from toy_study import Size, toy
 
+from deblur_core import studies
 from deblur_core.report import board
 from deblur_core.runs import Store
 from deblur_core.studies import collect
@@ -105,3 +106,14 @@ def test_a_reduced_run_is_shown_but_decides_nothing(profile, says):
     row = board.Row(claim, clear, profile)
     assert row.verdict == says
     assert "[1" in row.interval
+
+
+def test_a_recorded_part_counts_until_a_deciding_run_is_there(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "REPOSITORY", tmp_path / "project")
+    study = toy(laptop=Size(2), overnight=Size(8), paper=Size(6, advantage=1.0))
+    found = run(study, "overnight", "paper")
+    studies.record(study, "overnight", found["toy", "overnight"][:3])
+    assert len(board.gather([study], None)["toy", "overnight"]) == 3
+    studies.record(study, "paper", found["toy", "paper"])
+    gathered = board.gather([study], None)
+    assert gathered["toy", "overnight"] == [] and len(gathered["toy", "paper"]) == len(found["toy", "paper"])
