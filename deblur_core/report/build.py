@@ -66,8 +66,8 @@ def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
     keys = {profile: frozenset(result.job.key for result in results) for profile, results in ran.items()}
     for i, profile in reversed(list(enumerate(PROFILES))):
         results = ran[profile]
-        # A study may be the same at several sizes; then it is told once, at the smallest.
-        if not results or keys[profile] in [keys[smaller] for smaller in PROFILES[:i]]:
+        # A study may be the same at several sizes, or what is there of the larger a part of the smaller: told once.
+        if not results or any(keys[profile] <= keys[smaller] for smaller in PROFILES[:i]):
             continue
         parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
         parts += [table.to_markdown() for table in study.tables(results)]

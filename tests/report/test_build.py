@@ -128,3 +128,14 @@ def test_committed_report_has_no_broken_link():
     if not (committed / "index.html").exists():
         pytest.skip("no report yet: make figures writes it")
     check_links(committed)
+
+
+def test_a_larger_run_that_only_repeats_a_smaller_one_is_not_told(store, tmp_path):
+    shared = toy(laptop=Size(2, advantage=1.0), overnight=Size(4), paper=Size(6))
+    studies.record(shared, "overnight", studies.collect(shared, "overnight", store, compute=True))
+    build(tmp_path, "laptop", store, [shared])
+    text = (tmp_path / "README.md").read_text()
+    assert "### Profile overnight" in text and "### Profile paper" not in text
+    studies.record(shared, "paper", studies.collect(shared, "paper", store, compute=True))
+    build(tmp_path, "laptop", store, [shared])
+    assert "### Profile paper" in (tmp_path / "README.md").read_text()
