@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
@@ -58,7 +57,6 @@ def run_jobs(
                 elif results[job] is None:
                     failures[job] = DeblurError(f"no result came to {store.root}, which every worker must see")
     except BrokenExecutor as error:
-        time.sleep(0.3)  # Ctrl-C kills the workers too, and may reach them first: then KeyboardInterrupt is raised here
         raise DeblurError(
             "A worker process died, most often for want of memory: the finished jobs are kept, "
             "so start again with fewer workers."

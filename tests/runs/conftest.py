@@ -33,7 +33,9 @@ def start():
     def start(script: str, *arguments) -> subprocess.Popen:
         paths = [str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-        prelude = "import sys, toy_tasks\nfrom deblur_core.runs import *\n"
+        # A shell's background jobs, and so perhaps these tests, ignore Ctrl-C, and their children with them.
+        listen = "import signal, sys, toy_tasks\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        prelude = f"{listen}from deblur_core.runs import *\n"
         process = subprocess.Popen(
             [sys.executable, "-c", prelude + script, *map(str, arguments)],
             env=environment,
