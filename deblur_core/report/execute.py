@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
-from deblur_core.report.page import page
+from deblur_core.report.page import lighter, page
 from deblur_core.runs import available_cores
 
 CELL_SECONDS = 1800
@@ -79,7 +79,7 @@ def to_html(notebook, name: str) -> str:
     body, _ = exporter.from_notebook_node(notebook)
     prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     back = '<p><a href="../index.html">Report</a></p>\n'
-    return page(name, back + body, exporter.mathjax_url if "$" in prose else "")
+    return page(name, back + lighter(body), exporter.mathjax_url if "$" in prose else "")
 
 
 def _is_static(output) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
+import re
+
+from PIL import Image
 
 CSS = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 70rem;
@@ -37,3 +42,25 @@ def page(title: str, body: str, mathjax_url: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>{CSS}</style>\n{script}</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+HEAVY = 100_000
+"""Bytes from which on an embedded picture is worth being compressed."""
+
+
+def lighter(body: str) -> str:
+    """Embedded PNGs that are heavy as JPEGs, where that is less than half: photographs, and no line drawings."""
+    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _as_jpeg, body)
+
+
+def _as_jpeg(found: re.Match[str]) -> str:
+    png = base64.b64decode(found[1])
+    if len(png) < HEAVY:
+        return found[0]
+    jpeg = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    Image.alpha_composite(white, picture).convert("RGB").save(jpeg, "JPEG", quality=88)
+    if 2 * jpeg.tell() > len(png):
+        return found[0]
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"

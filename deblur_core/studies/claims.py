@@ -58,7 +58,7 @@ class Evidence:
     """What a study found for one claim: comparisons for a measured claim, holds for an exact one, never both.
 
     ours puts our values in words, beside the paper's. reduced says why these runs cannot decide the claim, whatever
-    they found, where the profile makes the method another one than the paper's.
+    they found, where method, data or machine are others than the paper's in what the claim is about.
     """
 
     comparisons: tuple[Comparison, ...] = ()

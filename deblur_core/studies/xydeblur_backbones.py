@@ -359,10 +359,8 @@ def _evidence_on_gains(found: dict[str, dict[str, list[Result]]], rivals: Sequen
         return None
     missing = [network for network in NETWORKS if network not in found]
     left_out = f"; without {' and '.join(missing)}" if missing else ""
-    return Evidence(
-        tuple(comparisons),
-        ours=f"{', '.join(said)}: reduced networks, blur made here, neither GoPro nor RealBlur{left_out}",
-    )
+    reduced = f"trained on blur made here, on neither GoPro nor RealBlur{left_out}"
+    return Evidence(tuple(comparisons), ours=f"{', '.join(said)}: {reduced}", reduced=reduced)
 
 
 def _more_seeds(forms: Mapping[str, list[Result]], rival: str, comparison: Comparison) -> str:

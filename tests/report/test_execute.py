@@ -1,11 +1,17 @@
 """Notebooks become pages that are the same whenever their outputs are."""
 
+import base64
+import io
+
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from deblur_core.errors import DeblurError
 from deblur_core.report import execute as executing
 from deblur_core.report.execute import execute, execute_all
+from deblur_core.report.page import lighter
 
 PARAMETERS = nbformat.v4.new_code_cell('profile = "laptop"', metadata={"tags": ["parameters"]})
 
@@ -55,3 +61,18 @@ def test_several_at_once_share_the_cores_and_a_failure_is_named(tmp_path):
     bad = write(tmp_path / "03.ipynb", nbformat.v4.new_code_cell("1 / 0"))
     with pytest.raises(DeblurError, match=r"03\.ipynb failed in cell 2: ZeroDivisionError"):
         execute_all([*good, bad], "smoke", tmp_path / "pages", workers=2)
+
+
+def test_photographs_become_lighter_and_line_drawings_stay(tmp_path):
+    generator = np.random.default_rng(0)
+    smooth = np.cumsum(np.cumsum(generator.normal(size=(600, 600, 3)), 0), 1)
+    noisy = 255 * (smooth - smooth.min()) / np.ptp(smooth) + generator.normal(scale=3, size=smooth.shape)
+    pages = {}
+    for name, pixels in {"photograph": noisy, "drawing": np.where(np.indices((600, 600, 3))[0] % 9, 255, 0)}.items():
+        png = io.BytesIO()
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(png, "PNG")
+        pages[name] = f'<img src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
+    assert lighter(pages["drawing"]) == pages["drawing"]
+    assert len(lighter(pages["photograph"])) < len(pages["photograph"]) / 2
+    kept = Image.open(io.BytesIO(base64.b64decode(lighter(pages["photograph"]).split(",")[1].rstrip('">'))))
+    assert np.abs(np.asarray(kept, float) - noisy.clip(0, 255)).mean() < 5

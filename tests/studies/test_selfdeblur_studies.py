@@ -103,14 +103,15 @@ def timed(selfdeblur, slow=10.0, fast=1.0):
 
 
 @pytest.mark.parametrize(
-    ("runs", "expected"),
+    ("runs", "holds"),
     [
-        ([timed(190, slow=100), timed(210, slow=110), timed(200, slow=90)], "reproduced"),
-        ([timed(4000), timed(4100), timed(3900)], "contradicted"),
-        ([timed(40, slow=20), timed(4000, slow=300), timed(200, slow=60)], "inconclusive"),
+        ([timed(190, slow=100), timed(210, slow=110), timed(200, slow=90)], True),
+        ([timed(4000), timed(4100), timed(3900)], False),
     ],
 )
-def test_time_of_the_same_order_and_200_times(runs, expected):
+def test_time_of_the_same_order_and_200_times(runs, holds):
     ratios = levin_benchmark.duration_ratios(runs)
     assert ratios["L0 edges"][0] == pytest.approx(runs[0].values["seconds"]["SelfDeblur"])
-    assert verdict(levin_benchmark._evidence_on_time(ratios)) == expected
+    evidence = levin_benchmark._evidence_on_time(ratios)
+    assert all((comparison.low > 0) == holds and (comparison.high < 0) != holds for comparison in evidence.comparisons)
+    assert verdict(evidence) == "inconclusive", "another machine and other rivals decide nothing"
