@@ -1,15 +1,12 @@
-"""The checkers of the notebooks on the number of decoders and on their rotation."""
+"""Answers to exercises, right and wrong, as students write them: XYDeblur's decoders."""
 
 import math
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from deblur_core.models.counting import count_macs, count_macs_as_ptflops
-from deblur_core.teaching import checkers
-from deblur_core.teaching.checkers import NOTHING_YET
+from deblur_core.models.counting import count_macs
 
 
 def upsampled(height, width, inputs, outputs, size, stride, count=count_macs):
@@ -73,35 +70,3 @@ WRONG = {  # by a few words of the hint that should come
 
 def decibels_ratio(x, y):
     return 10 ** (decibels(x, y) / 10)
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_right_answers_are_praised_however_they_are_written(name):
-    checker = getattr(checkers, name)
-    for answer in RIGHT[name]:
-        assert checker.hint(answer) == f"Right. {checker.praise}"
-
-
-@pytest.mark.parametrize(("name", "words"), [(name, words) for name in WRONG for words in WRONG[name]])
-def test_a_mistake_gets_its_own_hint(name, words):
-    hint = getattr(checkers, name).hint(WRONG[name][words])
-    assert hint.startswith("Not yet. ") and words in hint
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_every_hint_is_given_to_some_mistake_here(name):
-    checker = getattr(checkers, name)
-    given = {checker.hint(answer).removeprefix("Not yet. ") for answer in WRONG[name].values()}
-    assert set(checker.mistakes) == given
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_an_untouched_stub_is_no_mistake(name):
-    assert getattr(checkers, name).hint(lambda *_: ...) == NOTHING_YET
-
-
-def test_the_numbers_of_the_praise():
-    """The paper's first upsampling at 1280 x 720 by our counter, and by the convention of ptflops."""
-    of = (180, 320, 128, 64, 4, 2)
-    assert upsampled(*of) == pytest.approx(7.55e9, rel=1e-3)
-    assert upsampled(*of, count=count_macs_as_ptflops) == pytest.approx(30.2e9, rel=0.03)  # without padding
