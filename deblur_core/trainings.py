@@ -15,7 +15,7 @@ from deblur_core.data import home, training_pairs
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.xydeblur import XYDeblur
-from deblur_core.runs import Context, Job, Result, Store, run_job, task
+from deblur_core.runs import Context, Job, Result, Store, from_settings, run_job, task
 from deblur_core.training import Batch, Loss, PictureValidation, Settings, Source, Validation, seeded, train
 
 
@@ -114,7 +114,7 @@ def train_model(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train from nothing. Values: what the card says; arrays: the weights."""
     chosen = get(model)
-    recipe = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    recipe = from_settings(Settings, settings)
     data = chosen.data(tuple(sources), recipe, seed, context.device)
     trained = train(
         seeded(chosen.network, seed),

@@ -14,7 +14,7 @@ Nothing here knows what the jobs are about.
 
 from .executor import default_executor, run_jobs
 from .files import StoreError
-from .job import Checkpoint, Context, Job, Result, run_job, task
+from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
 from .provenance import available_cores, provenance
 from .store import Store
 
@@ -27,6 +27,7 @@ __all__ = [
     "StoreError",
     "available_cores",
     "default_executor",
+    "from_settings",
     "provenance",
     "run_job",
     "run_jobs",

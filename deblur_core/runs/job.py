@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ import torch
 from ..errors import DeblurError
 from .files import replacing, sha256, write
 from .provenance import provenance
+
+T = TypeVar("T")
 
 
 def task(numerics: int = 1) -> Callable[[Callable], Callable]:
@@ -184,6 +186,18 @@ def run_job(job: Job, context: Context | None = None) -> Result:
 def canonical(value: Any) -> str:
     """The one JSON text of `value`. ValueError for NaN and infinity, TypeError for what JSON cannot say."""
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"), default=_encode)
+
+
+def from_settings(kind: type[T], settings: dict[str, Any]) -> T:
+    """The dataclass that became `settings` in a job: lists are tuples again, and dataclasses inside it themselves."""
+    hints = get_type_hints(kind)
+
+    def revived(name: str, value: Any) -> Any:
+        if dataclasses.is_dataclass(hints.get(name)):
+            return from_settings(hints[name], value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return kind(**{name: revived(name, value) for name, value in settings.items()})
 
 
 def _plain(value: Any) -> Any:

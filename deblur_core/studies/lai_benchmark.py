@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from deblur_core import blur, data, metrics
-from deblur_core.runs import Context, Job, Result, task
+from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import classical, large_picture, nonblind, selfdeblur
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, recipe
 from deblur_core.studies import pairs
@@ -103,7 +103,7 @@ def draw_window(
     found = selfdeblur.deblur(
         luma[..., rows, columns],
         target.kernel_size,
-        Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])}),
+        from_settings(Recipe, recipe),
         seed=seed,
         device=context.device,
         checkpoint=context.checkpoint,

@@ -25,7 +25,7 @@ from deblur_core.errors import UsageError
 from deblur_core.models import backbones
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.xydeblur import XYDeblur
-from deblur_core.runs import Context, Job, Result, task
+from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies.claims import Comparison, paired
 from deblur_core.training import PictureValidation, Settings, seeded, train
 from deblur_core.trainings import absolute_error
@@ -73,7 +73,7 @@ def learn(
     `parameters`; `curve` and `doubts` as in `Trained`. Arrays: `restored`, uint8 `(n, 3, h, w)` in the order of names;
     `weights NAME` where the network is `SMALL`. The averaged weights are judged, in float32.
     """
-    recipe, chosen = Settings(**_with_tuples(settings)), read_pictures(pictures)
+    recipe, chosen = from_settings(Settings, settings), read_pictures(pictures)
     names, pairs = held_out(chosen)
     batches = training_pairs.SyntheticPairs(
         training_pairs.sharp_pictures(*chosen.sources), training_pairs.kernels(chosen.blur, seed), chosen.blur,
@@ -134,7 +134,7 @@ def trained_network(result: Result) -> nn.Module:
 
 def read_pictures(settings: dict[str, Any]) -> Pictures:
     """From the settings of a job."""
-    return Pictures(**_with_tuples(settings) | {"blur": Blur(**_with_tuples(settings["blur"]))})
+    return from_settings(Pictures, settings)
 
 
 def held_out(pictures: Pictures) -> tuple[list[str], list[tuple[Tensor, Tensor]]]:
@@ -206,8 +206,3 @@ def over_seeds_and_pictures(name: str, effects: Mapping[tuple[int, str], float],
     groups = ([place.rpartition(", ")[0] or place for _, place in effects], [seed for seed, _ in effects])
     intervals = [paired(name, values, nothing, group, unit) for group in groups]
     return max(intervals, key=lambda interval: interval.high - interval.low)
-
-
-def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists only."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from deblur_core import data, metrics
-from deblur_core.runs import Context, Job, Result, task
+from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import classical, nonblind, selfdeblur
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import pairs
@@ -112,7 +112,7 @@ def durations(
     SelfDeblur's are those of a few iterations, times their number. Always on the CPU, where the classical methods run.
     """
     target = pairs.load(dataset, pair, crop)
-    chosen = Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])})
+    chosen = from_settings(Recipe, recipe)
 
     def seconds(function: Callable[..., Any], *arguments: Any) -> float:
         started = time.process_time()

@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 
 from deblur_core import data, metrics
-from deblur_core.runs import Context, Job, Result, task
+from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import selfdeblur
 from deblur_core.solvers.selfdeblur import Recipe, recipe
 from deblur_core.studies.style import PALETTE
@@ -64,7 +64,7 @@ def solve(
     """Run SelfDeblur on a pair. Arrays: pictures and kernels. Values: scores of the end (of the picture as it is saved,
     in 8 bits, aligned within max_shift px, and `narrow`, within 5 px), of the blurry input, and along the way (5 px).
     """
-    chosen = Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])})
+    chosen = from_settings(Recipe, recipe)
     at = [max(1, round(share * chosen.iterations)) for share in CURVE_AT]
     found = selfdeblur.deblur(
         target.blurry,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deblur_core import data
-from deblur_core.runs import Context, Job, Result, task
+from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers.rounding import gradient_errors
 from deblur_core.solvers.selfdeblur import Recipe
 from deblur_core.studies import pairs
@@ -62,7 +62,7 @@ def compare_gradients(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """`solvers.rounding.gradient_errors` along a run of one pair. Always on the CPU."""
     target = pairs.load(dataset, pair, crop)
-    chosen = Recipe(**recipe | {"halve_at": tuple(recipe["halve_at"])})
+    chosen = from_settings(Recipe, recipe)
     # The last iteration is one short of the end, for a gradient needs a loss to come.
     at = tuple(max(1, round(share * chosen.iterations) - 1) for share in LOOKED_AT)
     return {"gradients": gradient_errors(target.blurry, target.kernel_size, chosen, at)}, {}

@@ -10,7 +10,7 @@ import torch
 import toy_tasks
 
 from deblur_core.errors import DeblurError
-from deblur_core.runs import Checkpoint, Context, Job, run_job, task
+from deblur_core.runs import Checkpoint, Context, Job, from_settings, run_job, task
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,20 @@ def test_one_key_for_one_work():
     assert key(size={"b": 1, "a": (2, 3)}) == key(size={"a": [2, 3], "b": 1})
     assert key(size=Recipe()) == key(size={"name": "quick", "rates": [0.5, 0.25]})
     assert key(size=8) == key(), "a default written out is the same work"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Recipe
+    size: int = 1
+
+
+def test_dataclasses_come_back_from_settings_as_they_went():
+    outer = Outer(Recipe(rates=(0.1,), name="slow"), size=3)
+    job = Job.create(toy_tasks.noise, seed=1, size=outer)
+    assert from_settings(Outer, job.settings["size"]) == outer
+    with pytest.raises(TypeError, match="unknown"):
+        from_settings(Recipe, {"unknown": 1})
 
 
 def test_another_key_for_other_work():
