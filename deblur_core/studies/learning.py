@@ -27,7 +27,7 @@ from deblur_core.models.counting import count_parameters
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies.claims import Comparison, paired
-from deblur_core.training import PictureValidation, Settings, seeded, train
+from deblur_core.training import PictureValidation, Settings, seeded, start_quietly, train
 from deblur_core.trainings import absolute_error
 
 NETWORKS: dict[str, type[nn.Module]] = {"xydeblur": XYDeblur, **backbones.NETWORKS}
@@ -115,12 +115,7 @@ def build(network: dict[str, Any]) -> nn.Module:
         raise UsageError(f"There is no network '{name}': choose one of {', '.join(NETWORKS)}.")
     start = network.get("start", START)
     made = NETWORKS[name](**{key: value for key, value in network.items() if key not in ("name", "start")})
-    with torch.no_grad():
-        for layer in made.modules():
-            if isinstance(layer, nn.Conv2d) and layer.out_channels == 3:  # draws a residual
-                layer.weight *= start
-                layer.bias *= start
-    return made
+    return start_quietly(made, start)
 
 
 def trained_network(result: Result) -> nn.Module:
