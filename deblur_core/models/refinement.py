@@ -33,7 +33,7 @@ class Design:
     """Sizes of the networks and options of the loss."""
 
     predictor_width: int = 64  # base channels; 0: no predictor, diffusion draws the picture itself
-    denoiser_width: int = 32
+    denoiser_width: int = 32  # 0: no denoiser, a plain regression
     multipliers: tuple[int, ...] = (1, 2, 3, 4)  # of the base channels, level by level
     blocks: int = 3  # residual blocks a level
     residual_scale: float = 1.0  # of z; more spends fewer noise levels on a residual that noise has drowned
@@ -46,6 +46,7 @@ PRESETS = {
     "direct": Design(predictor_width=0, denoiser_width=64),
     # Ours, to be trained on a laptop.
     "small": Design(predictor_width=16, denoiser_width=16, blocks=1, residual_scale=4.0),
+    "small_regression": Design(predictor_width=16, denoiser_width=0, blocks=1),
 }
 
 
@@ -64,11 +65,11 @@ class Refinement(nn.Module):
         super().__init__()
         self.design = design
         self.predictor = UNet(3, design.predictor_width, design) if design.predictor_width else None
-        self.denoiser = UNet(6, design.denoiser_width, design, conditional=True)
+        self.denoiser = UNet(6, design.denoiser_width, design, conditional=True) if design.denoiser_width else None
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.denoiser.first.weight.dtype
+        return next(self.parameters()).dtype
 
     def scaled(self, blurry: Tensor) -> Tensor:
         """y as both networks see it, in [−1, 1] and in their precision."""
@@ -209,11 +210,13 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.bias)
         self.level = nn.Linear(embedding, width) if embedding else None
         same = channels == width and not resample
-        self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1, stride)
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1)
 
     def forward(self, x: Tensor, level: Tensor | None) -> Tensor:
         in_place = not torch.is_grad_enabled()
-        features, x = F.silu(x), self.shortcut(x)
+        features = F.silu(x)
+        # Not a 1x1 convolution with a stride: with few channels, oneDNN's gradient of it writes past its memory.
+        x = self.shortcut(x[..., ::2, ::2] if self.resample == "down" else x)
         if self.resample == "up":  # repeating pixels and a 1x1 convolution may change places
             features, x = (F.interpolate(part, scale_factor=2.0, mode="nearest") for part in (features, x))
         features = self.first(features)
@@ -235,4 +238,5 @@ def variants(height: int, width: int) -> Iterator[tuple[str, nn.Module, tuple[Te
         model = Refinement(design)
         if model.predictor is not None:
             yield f"Refinement, {name}, initial predictor", model.predictor, (picture,)
-        yield f"Refinement, {name}, denoiser", model.denoiser, (both, torch.rand(1))
+        if model.denoiser is not None:
+            yield f"Refinement, {name}, denoiser", model.denoiser, (both, torch.rand(1))

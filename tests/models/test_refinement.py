@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
 from deblur_core.errors import UsageError
 from deblur_core.models import diffusion
 from deblur_core.models.counting import count_macs, count_parameters
 from deblur_core.models.diffusion import Schedule, add_noise, linear_schedule, remove_noise, strided
 from deblur_core.models.refinement import (
+    PRESETS,
     Design,
     Refinement,
     UNet,
@@ -272,3 +274,10 @@ def test_a_start_far_from_noise_is_warned_of(recwarn):
     assert not recwarn
     with pytest.warns(UserWarning, match="78%"):
         linear_schedule(10, 0.05).check_start()
+
+
+def test_no_convolution_of_one_pixel_has_a_stride():
+    """Its gradient corrupts memory on a CPU: github.com/uxlfoundation/oneDNN/issues/6035."""
+    for name in PRESETS:
+        for layer in Refinement(PRESETS[name]).to("meta").modules():
+            assert not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1) or layer.stride == (1, 1)
