@@ -15,6 +15,7 @@ from deblur_core import weights
 from deblur_core.data import home, training_pairs
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.counting import count_parameters
+from deblur_core.models.refinement import Refinement, preset, refinement_loss, regression_loss
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, Store, from_settings, run_job, task
 from deblur_core.training import (
@@ -100,10 +101,27 @@ _SIZES = {
     ),
 }
 
-# Short motion: what small networks learn to undo within an hour. From 1 px on, or up to 20, they only sharpen.
-_SHORT_MOTION = partial(
-    blurred_pictures, blur=training_pairs.Blur(size=11, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+
+def _refinement(denoiser: bool) -> Training:
+    """The predictor's estimate is what the curve shows; samples take too long to be drawn now and then."""
+    return Training(
+        lambda: Refinement(preset("small" if denoiser else "small_regression")),
+        refinement_loss if denoiser else regression_loss,
+        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=16_000), "paper": _REFINEMENT_PAPER},
+        data=partial(blurred_pictures, blur=_short_motion(9), restore=lambda network, blurry: network.predict(blurry)),
+    )
+
+
+def _short_motion(size: int) -> training_pairs.Blur:
+    """What small networks learn to undo within an hour. From 1 px on, or up to 20, they only sharpen."""
+    return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+
+
+# Crops as the paper, steps as its ablation; the rest is not known.
+_REFINEMENT_PAPER = Settings(
+    steps=1_000_000, batch=32, crop=128, learning_rate=1e-4, warm_up=1000, clip=1.0, average=0.9999, validate_every=5000
 )
+_SHORT_MOTION = partial(blurred_pictures, blur=_short_motion(11))
 
 TRAININGS: dict[str, Training] = {
     "xydeblur": Training(
@@ -112,6 +130,8 @@ TRAININGS: dict[str, Training] = {
     "xydeblur_unet": Training(
         lambda: start_quietly(XYDeblur(decoders=1, width=16, blocks=2)), absolute_error, _SIZES, data=_SHORT_MOTION
     ),
+    "refinement": _refinement(denoiser=True),
+    "refinement_regression": _refinement(denoiser=False),
 }
 
 

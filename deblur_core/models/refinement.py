@@ -44,9 +44,9 @@ PRESETS = {
     "paper": Design(),
     # The paper's comparison without an initial predictor.
     "direct": Design(predictor_width=0, denoiser_width=64),
-    # Ours, to be trained on a laptop.
-    "small": Design(predictor_width=16, denoiser_width=16, blocks=1, residual_scale=4.0),
-    "small_regression": Design(predictor_width=16, denoiser_width=0, blocks=1),
+    # Ours, to be trained on a laptop. The scale makes z about as large as the pictures that diffusion is used to.
+    "small": Design(16, 16, (1, 2, 3), blocks=1, residual_scale=8.0, colour_weight=1.0),
+    "small_regression": Design(16, 0, (1, 2, 3), blocks=1),
 }
 
 
