@@ -55,9 +55,8 @@ def test_networks_have_the_size_that_the_paper_states():
 
 
 def test_small_weights_fit_into_five_megabytes_each():
-    for name, network, _ in variants(64, 64):
-        if "small" in name:
-            assert 0.8e6 < count_parameters(network) < 5e6 / 4
+    for name in ("small", "small_regression"):
+        assert 4 * count_parameters(Refinement(preset(name))) < 5e6
 
 
 def test_the_predictor_costs_four_times_a_step_of_the_denoiser():
