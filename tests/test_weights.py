@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from deblur_core import trainings, weights
+from deblur_core import data, metrics, trainings, weights
+from deblur_core.data import training_pairs
+from deblur_core.data.training_pairs import Blur
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.counting import count_parameters
+from deblur_core.runs import from_settings
 
 
 def network(width=4):
@@ -81,3 +84,27 @@ def test_what_comes_with_the_project_is_small_and_as_its_card_says(name):
     assert {"recipe", "data", "seed", "made by", "scores", "baseline"} <= card.keys()
     assert all(torch.isfinite(weight).all() for weight in loaded.parameters())
     assert "/" not in json.dumps(card["data"]["sources"])
+
+
+def test_the_shipped_xydeblur_restores_what_it_has_never_seen():
+    """One picture with each kind of blur, scored again; the card has the mean over nine."""
+    card, network = weights.card("xydeblur"), trainings.load("xydeblur")
+    assert card["scores"]["psnr"] > card["baseline"]["psnr"] + 2
+    learnt = from_settings(Blur, card["data"]["blur"])
+    sharp = {"chelsea": training_pairs.sharp_pictures("held out")["held out/chelsea"]}
+    gains = []
+    for blurry, x in training_pairs.whole_pairs(sharp, learnt, seed=0):
+        with torch.no_grad():
+            gains.append(metrics.psnr(network(blurry).clamp(0, 1), x) - metrics.psnr(blurry, x))
+    assert min(gains) > 0 and sum(gains) / len(gains) > 2, gains
+
+
+@pytest.mark.parametrize("name", ["GOPR0869_11_00_000020", "GOPR0881_11_01_000295"])
+def test_the_shipped_xydeblur_does_not_worsen_a_real_test_pair(name):
+    available, reason = data.available("gopro")
+    if not available:
+        pytest.skip(reason)
+    pair = data.load("gopro", name)
+    with torch.no_grad():
+        restored = trainings.load("xydeblur")(pair.blurry).clamp(0, 1)
+    assert metrics.psnr(restored, pair.sharp) > metrics.psnr(pair.blurry, pair.sharp)

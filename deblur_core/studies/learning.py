@@ -10,7 +10,7 @@ start almost at zero (`START`), so that every network starts as the one that cha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -18,19 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deblur_core import metrics
-from deblur_core.data import training_pairs
+from deblur_core import metrics, trainings, weights
+from deblur_core.data import content_digest, training_pairs
 from deblur_core.data.training_pairs import Blur
 from deblur_core.errors import UsageError
 from deblur_core.models import backbones
 from deblur_core.models.counting import count_parameters
+from deblur_core.models.srn import SRN
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies.claims import Comparison, paired
 from deblur_core.training import PictureValidation, Settings, seeded, start_quietly, train
 from deblur_core.trainings import absolute_error
 
-NETWORKS: dict[str, type[nn.Module]] = {"xydeblur": XYDeblur, **backbones.NETWORKS}
+NETWORKS: dict[str, type[nn.Module]] = {"xydeblur": XYDeblur, "srn": SRN, **backbones.NETWORKS}
 """What `network["name"]` may be; its other entries are `start` and arguments of the constructor."""
 START = 0.01
 """The scale of the layers that draw residuals, at the start, relative to PyTorch's; `network["start"]` overrules it."""
@@ -106,6 +107,28 @@ def learn(
         state = trained.network.state_dict()
         arrays |= {f"weights {name}": tensor.cpu().contiguous().numpy() for name, tensor in state.items()}
     return values, arrays
+
+
+def shipped_job(model: str, pictures: Pictures) -> Job:
+    """Weights that come with the project, judged by held-out pictures with the blur that they have learnt."""
+    card = weights.card(model)
+    pictures = replace(pictures, blur=from_settings(Blur, card["data"]["blur"]))
+    digest = content_digest(card["sha256"], _digest(*pictures.held_out))
+    return Job.create(shipped, data=digest, model=model, pictures=pictures)
+
+
+@task()
+def shipped(context: Context, *, model: str, pictures: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """As `learn`, with weights that are there: `names`, `psnr`, `blurry`, `parameters`, and the array `restored`."""
+    network = trainings.load(model).to(context.device)
+    names, pairs = held_out(read_pictures(pictures))
+    restored = [restore(network, blurry) for blurry, _ in pairs]
+    return {
+        "names": names,
+        "psnr": [metrics.psnr(x, sharp) for x, (_, sharp) in zip(restored, pairs, strict=True)],
+        "blurry": [metrics.psnr(blurry, sharp) for blurry, sharp in pairs],
+        "parameters": count_parameters(network),
+    }, {"restored": to_bytes(restored)}
 
 
 def build(network: dict[str, Any]) -> nn.Module:

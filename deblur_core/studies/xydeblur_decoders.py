@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from deblur_core import weights
 from deblur_core.data.training_pairs import Blur
 from deblur_core.metrics.statistics import runs_needed
 from deblur_core.models.counting import count_macs, peak_memory
@@ -31,12 +32,15 @@ from deblur_core.trainings import absolute_error
 
 SINGLE, WIDER, DEEPER = "1 decoder", "1 decoder, wider", "1 decoder, deeper"
 ROTATED = (SINGLE, "2 rotated", "3 rotated", "4 rotated")
+SHIPPED = {"xydeblur_unet": SINGLE, "xydeblur": "2 rotated"}
+"""Weights that come with the project."""
 SEPARATE = (SINGLE, "2 separate", "3 separate", "4 separate")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """wider and deeper: width and blocks with which a single decoder costs nearly as many multiply-adds as two."""
+    """wider and deeper: width and blocks with which a single decoder costs nearly as many multiply-adds as two;
+    shipped: whether the weights that come with the project are judged, too."""
 
     width: int
     blocks: int
@@ -46,6 +50,7 @@ class Profile:
     settings: Settings
     seeds: tuple[int, ...]
     separate: tuple[int, ...] = (2,)
+    shipped: bool = True
 
 
 # Shakes too: motion along x and y alone might flatter decoders that differ by a quarter turn.
@@ -69,7 +74,7 @@ PROFILES = {
     "paper": Profile(
         32, 6, 39, 9, replace(_PHOTOGRAPHS, blur=Blur()),
         Settings(steps=40_000, batch=8, crop=128, learning_rate=3e-4, warm_up=500, clip=1.0, validate_every=5000),
-        (0, 1, 2), separate=(2, 3, 4),
+        (0, 1, 2), separate=(2, 3, 4), shipped=False,
     ),
 }  # fmt: skip
 
@@ -85,7 +90,9 @@ def networks(profile: Profile) -> list[dict[str, Any]]:
 def jobs(profile: Profile) -> list[Job]:
     settings = profile.settings
     measured = Job.create(costs, networks=networks(profile), batch=settings.batch, crop=settings.crop)
-    return [measured, *(
+    there = [model for model in SHIPPED if profile.shipped and model in weights.names()]
+    shipped = [learning.shipped_job(model, profile.pictures) for model in there]
+    return [measured, *shipped, *(
         learning.learn_job(network, profile.pictures, settings, seed)
         for seed in profile.seeds
         for network in networks(profile)
@@ -155,6 +162,12 @@ def _arm(network: dict[str, Any], smallest: dict[str, int]) -> str:
     return DEEPER if network["blocks"] > smallest["blocks"] else SINGLE
 
 
+def shipped(results: list[Result]) -> dict[str, Result]:
+    """Scores of the weights that come with the project, by the names that `arms` gives."""
+    judged = {run.job.settings["model"]: run for run in results if run.job.task.endswith(":shipped")}
+    return {name: judged[model] for model, name in SHIPPED.items() if model in judged}
+
+
 def measured_costs(results: list[Result]) -> dict[str, dict[str, float]]:
     """`bytes` and `seconds` of every network in units of the single decoder's, by the names that `arms` gives."""
     found = {}
@@ -212,7 +225,26 @@ def tables(results: list[Result]) -> list[Table]:
         "apart from the first row, by the effect and scatter seen here."
         + (f" Time of a step, measured: {times}." if times else "")
     )
-    return [Table("Number of decoders", columns, rows, caption)]
+    return [Table("Number of decoders", columns, rows, caption), *_shipped_table(results)]
+
+
+def _shipped_table(results: list[Result]) -> list[Table]:
+    found = shipped(results)
+    if not found:
+        return []
+    rows = [
+        (name, f"{run.values['parameters']:,}", f"{np.mean(run.values['blurry']):.2f}",
+         f"{np.mean(run.values['psnr']):.2f}", f"{learning.gain(run):+.2f}")
+        for name, run in found.items()
+    ]  # fmt: skip
+    run = next(iter(found.values()))
+    blur = learning.read_pictures(run.job.settings["pictures"]).blur
+    caption = (
+        f"One network each, on {len(run.values['names'])} held-out pictures with the blur that they were trained on: "
+        f"shakes of up to {blur.size} px and motion of {blur.shortest:.0f} to {blur.size - 1} px along x or y."
+    )
+    columns = ("network", "parameters", "PSNR of the blurry (dB)", "restored (dB)", "gain (dB)")
+    return [Table("Weights that come with the project", columns, rows, caption)]
 
 
 def _interval(comparison: Comparison) -> str:
@@ -229,7 +261,15 @@ def figures(results: list[Result]) -> list[Figure]:
     found = arms(results)
     if not found:
         return []
-    return [*([_decoders(found)] if SINGLE in found else []), _curves(found), *_pictures(found)]
+    short = {name: runs[0] for name, runs in found.items() if name in (SINGLE, "2 rotated", "4 rotated")}
+    caption = "Held-out pictures, restored: look at whiskers, lashes and rims."
+    longer = "The same by the weights that come with the project, which saw longer training and more kinds of blur."
+    return [
+        *([_decoders(found)] if SINGLE in found else []),
+        _curves(found),
+        *_pictures("pictures", short, caption),
+        *_pictures("shipped", shipped(results), longer),
+    ]
 
 
 def _decoders(found: dict[str, list[Result]]) -> Figure:
@@ -282,9 +322,8 @@ def _curves(found: dict[str, list[Result]]) -> Figure:
     return Figure("curves", figure, caption)
 
 
-def _pictures(found: dict[str, list[Result]]) -> list[Figure]:
+def _pictures(figure_name: str, shown: dict[str, Result], caption: str) -> list[Figure]:
     """Of the built-in pictures alone, where the runs have their arrays."""
-    shown = {name: runs[0] for name, runs in found.items() if name in (SINGLE, "2 rotated", "4 rotated")}
     if not shown or not all(run.arrays for run in shown.values()):
         return []
     pictures = learning.read_pictures(next(iter(shown.values())).job.settings["pictures"])
@@ -301,7 +340,7 @@ def _pictures(found: dict[str, list[Result]]) -> list[Figure]:
             columns.append((f"{name}\n{gain:+.2f} dB", run.arrays["restored"]))
         for axes, (title, stack) in zip(row, [*columns, ("sharp", sharp)], strict=True):
             show_image(axes, stack[i].transpose(1, 2, 0), title, maximum=255)
-    return [Figure("pictures", figure, "Held-out pictures, restored: look at whiskers, lashes and rims.")]
+    return [Figure(figure_name, figure, caption)]
 
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:

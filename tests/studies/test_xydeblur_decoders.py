@@ -17,7 +17,7 @@ def made_up(gains, seeds=(0, 1, 2, 3), scatter=0.02):
     profile = decoders.PROFILES["overnight"]
     random = np.random.default_rng(0)
     found = []
-    for job in STUDY.jobs(profile)[1:]:
+    for job in (job for job in STUDY.jobs(profile) if "seed" in job.settings):
         network, seed = job.settings["network"], job.settings["seed"]
         plain = network["shared"] and (network["width"], network["blocks"]) == (profile.width, profile.blocks)
         gain = gains[network["decoders"] - 1] if plain else 0.0
@@ -123,6 +123,7 @@ def test_tables_and_figures_take_any_subset(results):
             assert table.to_markdown()
         for figure in STUDY.figures(subset):
             assert figure.caption
-    assert len(STUDY.figures(results)) == 3 and len(STUDY.figures(bare)) == 2
+    drawn = [figure.name for figure in STUDY.figures(results)]
+    assert drawn == ["decoders", "curves", "pictures", "shipped"] and len(STUDY.figures(bare)) == 2
     assert STUDY.evidence([]) == {} == STUDY.evidence(results[:3])
     assert set(STUDY.evidence(results)) == set(STUDY.claims)
