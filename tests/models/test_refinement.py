@@ -175,6 +175,14 @@ def test_the_colour_option_counts_a_drift_and_is_off_in_the_paper():
     assert colour_drift(batch[0] + 0.1, batch[0]).item() == pytest.approx(0.1, abs=1e-6)
 
 
+def test_a_loss_of_its_own_for_the_predictor_is_an_option_that_is_off_in_the_paper():
+    batch = (pictures(2, 3, 8, 8), pictures(2, 3, 8, 8, seed=1))
+    own = Design(4, 4, (1, 2), blocks=1, predictor_weight=3.0)
+    gain = refinement_loss(model(own), batch, generator()) - refinement_loss(model(), batch, generator())
+    assert preset("paper").predictor_weight == 0
+    assert gain.item() == pytest.approx(3 * regression_loss(model(), batch, generator()).item(), rel=1e-4)
+
+
 def test_regression_loss_is_the_squared_error_of_the_prediction():
     y, x = pictures(2, 3, 8, 8), pictures(2, 3, 8, 8, seed=1)
     assert regression_loss(Refinement(TINY), (y, x), generator()).item() == pytest.approx((y - x).square().mean())
