@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur_core.solvers.acceleration import Bfloat16
-from deblur_core.solvers.selfdeblur import Recipe, _Optimisation
+from deblur_core.solvers.selfdeblur import Recipe, optimisation
+from deblur_core.solvers.untrained import Optimisation
 
 
 def gradient_errors(
@@ -21,15 +22,16 @@ def gradient_errors(
     relative distance between those, `rounding` that between float32 and bfloat16 with the same draw; `noise_cosine` and
     `rounding_cosine` are the cosines between the same gradients. y as for `selfdeblur.deblur`.
     """
-    run = _Optimisation(y, kernel_size, replace(recipe, precision="float32"), seed, "cpu")
+    run = optimisation(y, kernel_size, replace(recipe, precision="float32"), seed, "cpu")
+    image = run.unknowns[0].network
     draws = torch.Generator().manual_seed(seed + 1)
     rows = []
     for iteration in at:
         while run.iteration < iteration:
             run.step()
-        inputs = [run.z_image + _draw(run, draws) for _ in range(2)]
-        exact, other = (_gradient(run, z, run.image_network) for z in inputs)
-        rounded = _gradient(run, inputs[0], Bfloat16(run.image_network))
+        inputs = [_noisy_input(run, draws) for _ in range(2)]
+        exact, other = (_gradient(run, z, image) for z in inputs)
+        rounded = _gradient(run, inputs[0], Bfloat16(image))
         row: dict[str, float] = {"iteration": iteration}
         for name, gradient in (("rounding", rounded), ("noise", other)):
             row[name] = float((gradient - exact).norm() / exact.norm())
@@ -38,17 +40,19 @@ def gradient_errors(
     return rows
 
 
-def _draw(run: _Optimisation, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(run.z_image.shape, generator=generator) * run.recipe.input_noise
-    return noise.contiguous(memory_format=torch.channels_last)
+def _noisy_input(run: Optimisation, generator: torch.Generator) -> Tensor:
+    image = run.unknowns[0]
+    noise = torch.randn(image.z.shape, generator=generator) * image.noise
+    return image.z + noise.contiguous(memory_format=torch.channels_last)
 
 
-def _gradient(run: _Optimisation, z: Tensor, artist: torch.nn.Module | Bfloat16) -> Tensor:
+def _gradient(run: Optimisation, z: Tensor, artist: torch.nn.Module | Bfloat16) -> Tensor:
     """`(weights,)`, float64: of the loss that the run's next iteration has."""
-    for weight in run.image_network.parameters():
+    image, kernel = run.unknowns
+    for weight in image.network.parameters():
         weight.grad = None
-    run.loss_of(artist(z), run.kernel_network(run.z_kernel)).backward()
+    run.phase.objective(artist(z), kernel.network(kernel.z))[0].backward()
     if isinstance(artist, Bfloat16):
         artist.return_gradients()
-    gradients = (weight.grad for weight in run.image_network.parameters() if weight.grad is not None)
+    gradients = (weight.grad for weight in image.network.parameters() if weight.grad is not None)
     return torch.cat([gradient.flatten() for gradient in gradients]).double()

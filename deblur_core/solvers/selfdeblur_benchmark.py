@@ -15,7 +15,7 @@ from torch import nn
 from deblur_core import blur
 from deblur_core.models import selfdeblur as networks
 from deblur_core.solvers.acceleration import own_stream
-from deblur_core.solvers.selfdeblur import RECIPES, Recipe, _Optimisation
+from deblur_core.solvers.selfdeblur import RECIPES, Recipe, optimisation
 
 PIXELS, KERNEL_SIZE = 255, 19
 PLAIN_ITERATIONS = RECIPES["released"].iterations
@@ -63,7 +63,7 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
 
 def _step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
     with own_stream(device):
-        return _Optimisation(y, KERNEL_SIZE, recipe, 0, device).step
+        return optimisation(y, KERNEL_SIZE, recipe, 0, device).step
 
 
 def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any]:
@@ -85,14 +85,7 @@ def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any
     side = PIXELS + KERNEL_SIZE - 1
     z_image = networks.draw_image_input(side, side, generator).to(device)
     z_kernel = kernel.draw_input(generator).to(device)
-    gaussian = torch.exp(-(torch.arange(11, device=device) - 5.0).square() / (2 * 1.5**2))
-    window = (gaussian[:, None] * gaussian / gaussian.sum() ** 2)[None, None]
-
-    def similarity(x: torch.Tensor) -> torch.Tensor:
-        mean_x, mean_y, xx, yy, xy = (F.conv2d(m, window, padding=5) for m in (x, y, x * x, y * y, x * y))
-        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x.square() + mean_y.square() + 0.01**2)
-        variances = xx - mean_x.square() + yy - mean_y.square()
-        return (luminance * (2 * (xy - mean_x * mean_y) + 0.03**2) / (variances + 0.03**2)).mean()
+    similarity = plain_similarity(y)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -102,6 +95,22 @@ def plain_step(y: torch.Tensor, recipe: Recipe, device: str) -> Callable[[], Any
         optimizer.step()
 
     return step
+
+
+def plain_similarity(y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """SSIM to y `(b, c, h, w)` by five convolutions with an 11 x 11 window, each time."""
+    gaussian = torch.exp(-(torch.arange(11, device=y.device) - 5.0).square() / (2 * 1.5**2))
+    window = (gaussian[:, None] * gaussian / gaussian.sum() ** 2)[None, None]
+    y = y.flatten(0, 1)[:, None]
+
+    def similarity(x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(0, 1)[:, None]
+        mean_x, mean_y, xx, yy, xy = (F.conv2d(m, window, padding=5) for m in (x, y, x * x, y * y, x * y))
+        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x.square() + mean_y.square() + 0.01**2)
+        variances = xx - mean_x.square() + yy - mean_y.square()
+        return (luminance * (2 * (xy - mean_x * mean_y) + 0.03**2) / (variances + 0.03**2)).mean()
+
+    return similarity
 
 
 def _with_biases(network: nn.Module) -> nn.Module:

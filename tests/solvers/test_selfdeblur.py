@@ -8,7 +8,7 @@ import torch
 from deblur_core import blur, data
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.runs import Checkpoint
-from deblur_core.solvers import selfdeblur
+from deblur_core.solvers import selfdeblur, untrained
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, check_input, deblur, estimate_cost
 
 TINY = Recipe(
@@ -58,14 +58,13 @@ def test_joint_alternating_and_every_kernel_network_lower_the_loss(y):
 def test_alternating_moves_the_kernel_with_the_picture_already_moved(y):
     """In the first iteration θ_x moves alike in both; the gradient of θ_k is then taken at the new picture."""
     joint, alternating = (
-        selfdeblur._Optimisation(y, 9, replace(TINY, alternating=alternating), 0, "cpu")
-        for alternating in (False, True)
+        selfdeblur.optimisation(y, 9, replace(TINY, alternating=alternating), 0, "cpu") for alternating in (False, True)
     )
     for run in (joint, alternating):
         run.step()
-    pairs = list(zip(joint.image_network.parameters(), alternating.image_network.parameters(), strict=True))
+    pairs = list(zip(*(run.unknowns[0].network.parameters() for run in (joint, alternating)), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)
-    kernels = [list(run.kernel_network.parameters()) for run in (joint, alternating)]
+    kernels = [list(run.unknowns[1].network.parameters()) for run in (joint, alternating)]
     gradients = [[p.grad for p in parameters] for parameters in kernels]
     assert any(not torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
@@ -73,7 +72,7 @@ def test_alternating_moves_the_kernel_with_the_picture_already_moved(y):
 def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
     undisturbed = deblur(y, 9, TINY, snapshots=(3, 12))
     times = iter(range(0, 100_000, 61))  # every look at the clock is a minute later: a checkpoint every iteration
-    monkeypatch.setattr(selfdeblur.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(untrained.time, "perf_counter", lambda: next(times))
 
     class Killed(Exception):
         pass
@@ -82,7 +81,7 @@ def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
         raise Killed
 
     checkpoint = Checkpoint(tmp_path / "run.pt")
-    monkeypatch.setattr(selfdeblur, "REPORT_EVERY", 7)
+    monkeypatch.setattr(untrained, "REPORT_EVERY", 7)
     with pytest.raises(Killed):
         deblur(y, 9, TINY, snapshots=(3, 12), checkpoint=checkpoint, progress=kill_at_seven)
     assert checkpoint.load()["iteration"] == 6
@@ -107,11 +106,11 @@ GOLDEN = [0.01729, 0.016144, 0.443786, 0.420667]
 
 def test_bfloat16_follows_float32(y):
     """The first gradients agree to bfloat16's rounding; where runs go from there, a study compares."""
-    runs = [selfdeblur._Optimisation(y, 9, replace(TINY, precision=p), 0, "cpu") for p in ("float32", "bfloat16")]
+    runs = [selfdeblur.optimisation(y, 9, replace(TINY, precision=p), 0, "cpu") for p in ("float32", "bfloat16")]
     for run in runs:
         run.step()
     assert runs[0].loss.item() == pytest.approx(runs[1].loss.item(), rel=0.05)
-    exact, rounded = (run.image_network.to_image.weight.grad.flatten() for run in runs)
+    exact, rounded = (run.unknowns[0].network.to_image.weight.grad.flatten() for run in runs)
     assert torch.cosine_similarity(exact, rounded, dim=0) > 0.99
 
 
@@ -131,12 +130,12 @@ def test_kernel_comes_out_in_true_orientation():
     k = torch.zeros(1, 7, 7)
     k[0, 3, 3:6] = torch.tensor([0.2, 0.3, 0.5])  # a horizontal ramp: heavier to the right
     y = blur.convolve(blur.pad_for_same(sharp, 7), k)
-    run = selfdeblur._Optimisation(y, 7, replace(TINY, kernel_rate=0.01), 0, "cpu")
+    run = selfdeblur.optimisation(y, 7, replace(TINY, kernel_rate=0.01), 0, "cpu")
     truth = blur.pad_for_same(sharp, 7)
-    estimate = run.kernel_network(run.z_kernel)
+    kernel = run.unknowns[1]
     for _ in range(150):  # fit k alone, the picture being known
         run.optimizers[1].zero_grad()
-        estimate = run.kernel_network(run.z_kernel)
+        estimate = kernel.network(kernel.z)
         (blur.convolve(truth, estimate) - y).square().mean().backward()
         run.optimizers[1].step()
     columns = estimate[0].sum(0)
