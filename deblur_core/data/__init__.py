@@ -5,7 +5,7 @@
     (torch.Size([1, 1, 255, 255]), 27)
 
 A dataset is one of `DATASETS`, `folder:PATH` for a folder of one's own (the module `own` has its layout),
-or `gopro:PATH` for a whole copy of GoPro (the module `gopro` has its layout).
+or `gopro:PATH` and `reds:PATH` for a whole copy of GoPro or REDS (the modules `gopro` and `reds` have their layouts).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deblur_core.data import registry
 from deblur_core.data.builtin import BUILTIN
 from deblur_core.data.builtin_colour import BUILTIN_COLOUR
 from deblur_core.data.folders import data_folder, home, write_atomically
-from deblur_core.data.gopro import GOPRO, open_gopro
+from deblur_core.data.gopro import GOPRO, GOPRO_AVERAGED, open_gopro
 from deblur_core.data.images import (
     from_luma_chroma,
     matlab_luma,
@@ -30,6 +30,7 @@ from deblur_core.data.levin import LEVIN
 from deblur_core.data.own import open_folder
 from deblur_core.data.pair import Dataset, Pair, content_digest, crop, strongest_window
 from deblur_core.data.photos import PHOTOS
+from deblur_core.data.reds import open_reds
 from deblur_core.errors import UsageError
 
 __all__ = [
@@ -63,6 +64,7 @@ _DATASETS = {
     "lai": LAI,
     "photos": PHOTOS,
     "gopro": GOPRO,
+    "gopro_averaged": GOPRO_AVERAGED,
 }
 DATASETS = tuple(_DATASETS)
 
@@ -72,9 +74,11 @@ def _open(dataset: str) -> Dataset:
         return open_folder(dataset.removeprefix("folder:"))
     if dataset.startswith("gopro:"):
         return open_gopro(dataset.removeprefix("gopro:"))
+    if dataset.startswith("reds:"):
+        return open_reds(dataset.removeprefix("reds:"))
     if dataset not in _DATASETS:
         raise UsageError(
-            f"There is no dataset '{dataset}': choose from {', '.join(DATASETS)}, folder:PATH, gopro:PATH."
+            f"There is no dataset '{dataset}': choose from {', '.join(DATASETS)}, folder:PATH, gopro:PATH, reds:PATH."
         )
     return _DATASETS[dataset]
 

@@ -1,8 +1,9 @@
 """GoPro: street scenes filmed at 240 frames a second; a blurry picture is the mean of 7 to 13 frames, its truth the
 centre one. Nah et al., "Deep multi-scale convolutional neural network for dynamic scene deblurring", CVPR 2017.
 
-The dataset `gopro` holds the six pairs that the released XYDeblur code carries along; `gopro:PATH` is a whole set in
-the authors' layout, or in the flat one of that code:
+The dataset `gopro` holds the six pairs that the released XYDeblur code carries along, `gopro_averaged` 18 pairs that
+somebody else averaged from the films of five scenes; `gopro:PATH` is a whole set in the authors' layout, or in the flat
+one of that code:
 
     PATH/train/SCENE/blur/000047.png    PATH/train/SCENE/sharp/000047.png    and the same below test/
     PATH/train/blur/SCENE_000047.png    PATH/train/sharp/SCENE_000047.png
@@ -69,12 +70,8 @@ def find_pairs(root: Path, split: str, blur: str = "blur") -> dict[str, tuple[Pa
     folder = root / split
     pairs: dict[str, tuple[Path, Path]] = {}
     for blurry in (folder / blur, *sorted(folder.glob(f"*/{blur}"))):
-        names, sharp = ({file.name for file in place.glob("*.png")} for place in (blurry, blurry.with_name("sharp")))
-        if unmatched := sorted(names ^ sharp):
-            raise UsageError(f"{blurry.parent}: {unmatched[0]} is not in both {blur} and sharp: complete the folders.")
         scene = "" if blurry.parent == folder else f"{blurry.parent.name}_"
-        for name in sorted(names):
-            pairs[f"{scene}{Path(name).stem}"] = (blurry / name, blurry.with_name("sharp") / name)
+        pairs |= match(blurry, blurry.with_name("sharp"), scene)
     if split == "train":
         pairs = {name: files for name, files in pairs.items() if may_train(name)}
     if not pairs:
@@ -82,6 +79,17 @@ def find_pairs(root: Path, split: str, blur: str = "blur") -> dict[str, tuple[Pa
             f"{folder} holds no pairs of the {split} split: put them in {split}/SCENE/{blur} and {split}/SCENE/sharp."
         )
     return pairs
+
+
+def match(blurry: Path, sharp: Path, prefix: str = "") -> dict[str, tuple[Path, Path]]:
+    """The PNG files (blurry, sharp) that have one name in both folders, by prefix and name.
+
+    Raises UsageError where a file has no twin in the other folder.
+    """
+    names, twins = ({file.name for file in folder.glob("*.png")} for folder in (blurry, sharp))
+    if unmatched := sorted(names ^ twins):
+        raise UsageError(f"{unmatched[0]} is not in both {blurry} and {sharp}: complete the folders.")
+    return {f"{prefix}{Path(name).stem}": (blurry / name, sharp / name) for name in sorted(names)}
 
 
 def read_pairs(pairs: Mapping[str, tuple[Path, Path]]) -> dict[str, Tensor]:
@@ -131,17 +139,22 @@ def open_gopro(path: str | Path) -> Dataset:
     """The pairs of a whole set in a folder laid out as this module says."""
     root = Path(path).expanduser().absolute()
     splits = [split for split in ("train", "test") if (root / split).is_dir()]
-    pairs = {name: (split, *files) for split in splits or ["train"] for name, files in find_pairs(root, split).items()}
+    return of_files("gopro", root, {split: find_pairs(root, split) for split in splits or ["train"]})
+
+
+def of_files(dataset: str, root: Path, splits: Mapping[str, Mapping[str, tuple[Path, Path]]]) -> Dataset:
+    """The dataset of filmed pairs whose files `splits` has, by split and name."""
+    pairs = {name: (split, *files) for split, found in splits.items() for name, files in found.items()}
 
     def digest(name: str) -> str:
-        return content_digest("gopro", name, *(file.read_bytes() for file in pairs[name][1:]))
+        return content_digest(dataset, name, *(file.read_bytes() for file in pairs[name][1:]))
 
-    return Dataset(tuple(pairs), lambda name: _pair(name, *pairs[name], digest(name)), digest, place=str(root))
+    return Dataset(tuple(pairs), lambda name: _pair(dataset, name, *pairs[name], digest(name)), digest, place=str(root))
 
 
-def _pair(name: str, split: str, blurry_file: Path, sharp_file: Path, digest: str) -> Pair:
+def _pair(dataset: str, name: str, split: str, blurry_file: Path, sharp_file: Path, digest: str) -> Pair:
     return Pair(
-        dataset="gopro",
+        dataset=dataset,
         name=name,
         image=name,
         kernel_name="camera",
@@ -154,24 +167,55 @@ def _pair(name: str, split: str, blurry_file: Path, sharp_file: Path, digest: st
     )
 
 
+def _registered(dataset: str, files: Mapping[str, tuple[str, str, str]]) -> Dataset:
+    """The dataset of filmed pairs (split, blurry, sharp), by name, whose files the registry has."""
+
+    def digest(name: str) -> str:
+        return content_digest(dataset, name, *(checksums()[path] for path in files[name][1:]))
+
+    def load(name: str) -> Pair:
+        split, *paths = files[name]
+        return _pair(dataset, name, split, *map(fetch, paths), digest(name))
+
+    return Dataset(
+        names=tuple(files),
+        load=load,
+        digest=digest,
+        files=tuple(path for _, *paths in files.values() for path in paths),
+        licence="CC BY 4.0",
+        citation="Nah et al.: Deep multi-scale convolutional neural network for dynamic scene deblurring, CVPR 2017",
+    )
+
+
+def _official(name: str, split: str) -> tuple[str, str, str]:
+    blurry, sharp = (f"gopro/official/{split}/{kind}/{name}.png" for kind in ("blur", "sharp"))
+    return split, blurry, sharp
+
+
 _SAMPLES = {f"GOPR0372_07_00_0000{number}": "train" for number in (47, 48, 49, 50)}
 _SAMPLES |= dict.fromkeys(("GOPR0869_11_00_000020", "GOPR0881_11_01_000295"), "test")
 
-
-def _files(name: str) -> tuple[str, str]:
-    blurry, sharp = (f"gopro/official/{_SAMPLES[name]}/{kind}/{name}.png" for kind in ("blur", "sharp"))
-    return blurry, sharp
+GOPRO = _registered("gopro", {name: _official(name, split) for name, split in _SAMPLES.items()})
 
 
-def _digest(name: str) -> str:
-    return content_digest("gopro", name, *(checksums()[path] for path in _files(name)))
+def _averaged(scene: str, frame: int, count: int) -> tuple[str, str, str]:
+    start = f"gopro/averaged/{scene}_st_frame-{frame}_n_avg-{count}"
+    return "train" if may_train(scene) else "test", f"{start}.png", f"{start}_gt.png"
 
 
-GOPRO = Dataset(
-    names=tuple(_SAMPLES),
-    load=lambda name: _pair(name, _SAMPLES[name], *(fetch(path) for path in _files(name)), _digest(name)),
-    digest=_digest,
-    files=tuple(path for name in _SAMPLES for path in _files(name)),
-    licence="CC BY 4.0",
-    citation="Nah et al.: Deep multi-scale convolutional neural network for dynamic scene deblurring, CVPR 2017",
+_AVERAGED = {  # scene -> first frame: number of frames
+    "GOPR0374_11_00": {614: 8, 802: 10, 815: 10, 1195: 8},
+    "GOPR0384_11_00": {203: 8, 386: 8},
+    "GOPR0384_11_02": {698: 8},
+    "GOPR0410_11_00": {151: 8, 326: 8, 448: 8, 472: 8, 1193: 8},
+    "GOPR0477_11_00": {165: 8, 171: 8, 178: 8, 198: 8, 659: 8, 792: 8},
+}
+# Means of an even number of frames that J. Wolberg made from the films; the sharp frame is half a frame late.
+GOPRO_AVERAGED = _registered(
+    "gopro_averaged",
+    {
+        f"{scene}_{frame:06}": _averaged(scene, frame, count)
+        for scene, counts in _AVERAGED.items()
+        for frame, count in counts.items()
+    },
 )

@@ -28,6 +28,8 @@ _SOURCES = {  # local folder or file -> the same at a pinned commit, or under a 
     "10f828a1c93ccc8a40880a950ef03b2086c8d341/datasets/lai/",
     "gopro/official/": "https://raw.githubusercontent.com/Seowon-Ji/XYDeblur/"
     "6507a61a111616de96fd32020340b001453280dc/sample_data/",
+    "gopro/averaged/": "https://raw.githubusercontent.com/jeffreywolberg/deblurring_dataset_generator/"
+    "4e5734bc8415376869a503f29950fe5f4533d87d/data/level3/saved_images/",
     "sharp/": "https://raw.githubusercontent.com/cszn/FFDNet/e787f46df2f374ff3591186706229cb9a0591fea/testsets/",
     "weights/alexnet-owt-7be5be79.pth": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "weights/niqe_pris_params.npz": "https://raw.githubusercontent.com/xinntao/BasicSR/"

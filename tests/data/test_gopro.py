@@ -82,7 +82,7 @@ def test_incomplete_empty_and_unequal_folders_are_named(root, tmp_path):
     with pytest.raises(UsageError, match="_000048: the blurry picture has 10 x 12 pixels, the sharp one 11 x 12"):
         gopro.read_pairs(gopro.find_pairs(root, "test"))
     (root / "test" / TEST / "sharp" / "000048.png").unlink()
-    with pytest.raises(UsageError, match=r"000048\.png is not in both blur and sharp"):
+    with pytest.raises(UsageError, match=r"^000048\.png is not in both .*blur and .*sharp: complete"):
         gopro.find_pairs(root, "test")
 
 
@@ -131,6 +131,16 @@ def test_the_six_pairs_are_real_and_their_blurry_pictures_are_smoother():
     pair = data.load("gopro", "GOPR0372_07_00_000047")
     assert pair.blurry.shape == (1, 3, 720, 1280)
     assert pair.blurry.diff().abs().mean() < 0.8 * pair.sharp.diff().abs().mean()
+
+
+@needs_data
+def test_the_averaged_pairs_are_whole_blurred_and_keep_to_the_split():
+    assert set(data.verify("gopro_averaged").values()) == {"good"}
+    pairs = [data.load("gopro_averaged", name) for name in data.names("gopro_averaged")[::4]]
+    assert len(data.names("gopro_averaged")) == 18 and len({pair.digest for pair in pairs}) == len(pairs)
+    for pair in pairs:
+        assert (pair.tags[0] == "test") == (pair.tags[1] in gopro.TEST_SCENES)
+        assert pair.blurry.diff().abs().mean() < 0.9 * pair.sharp.diff().abs().mean()
 
 
 @needs_data

@@ -152,7 +152,7 @@ def test_a_home_that_cannot_be_written_to_is_one_sentence(server, home):
 
 def test_the_packaged_checksums_are_well_formed_and_pinned():
     checksums = registry.checksums()
-    assert len(checksums) == 32 + 4 + 8 + 10 + 40 + 1 + 12 + 68 + 24 + 3 + 4
+    assert len(checksums) == 32 + 4 + 8 + 10 + 40 + 1 + 12 + 36 + 68 + 24 + 3 + 4
     for path, sha256 in checksums.items():
         assert len(bytes.fromhex(sha256)) == 32
         source = registry.url(path)
