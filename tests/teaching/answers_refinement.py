@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from scipy import stats
 
 from deblur_core.models.diffusion import Schedule, add_noise, remove_noise
 
@@ -25,7 +27,49 @@ def gap(decibels):
     return math.exp(decibels * math.log(10) / 10) - 1
 
 
+def shares(levels):
+    return np.unique(np.asarray(levels), return_counts=True)[1] / np.asarray(levels).size
+
+
+def counted(levels):
+    """Over all 511 levels, most of which never occur."""
+    return np.bincount(np.asarray(levels).ravel() + 255, minlength=511)
+
+
+def bits(levels, log=np.log2):
+    return -sum(share * log(share) for share in shares(levels))
+
+
+def followed(weights, decay, start=None, gain=None):
+    average = weights[0] if start is None else start
+    for row in weights[1:] if start is None else weights:
+        average = decay * average + (1 - decay if gain is None else gain) * row
+    return average
+
+
 RIGHT = {
+    "deviation_map": [
+        lambda s: s.std(dim=0),
+        lambda s: np.std(s.numpy(), 0, ddof=1),
+        lambda s: ((s - s.mean(0)) ** 2).sum(0).div(len(s) - 1).sqrt(),
+    ],
+    "level_entropy": [
+        lambda levels: stats.entropy(counted(levels), base=2),
+        bits,
+        lambda levels: torch.special.entr(torch.tensor(counted(levels) / levels.numel())).sum() / math.log(2),
+    ],
+    "in_the_colours_of": [
+        lambda g, y: g - g.mean((-2, -1), keepdim=True) + y.mean((-2, -1), keepdim=True),
+        lambda g, y: torch.stack([a + (b.mean() - a.mean()) for a, b in zip(g, y, strict=True)]),
+    ],
+    "endless_average": [
+        lambda one, many, n: np.linalg.solve([[1, 1], [1, 1 / n]], [one, many])[0],
+        lambda one, many, n: many - (one - many) / (n - 1),
+    ],
+    "moving_average": [
+        followed,
+        lambda w, d: d ** (len(w) - 1) * w[0] + (1 - d) * sum(d ** (len(w) - 1 - i) * w[i] for i in range(1, len(w))),
+    ],
     "noisy_at_once": [add_noise, lambda x, a, e: torch.lerp(0 * x, x, a**0.5) + math.sqrt(1 - a) * e],
     "step_back": [stepped],
     "samples_needed": [
@@ -34,6 +78,48 @@ RIGHT = {
     ],
 }
 WRONG = {  # by a few words of the hint that should come
+    "deviation_map": {
+        "divide by n - 1": lambda s: np.std(s.numpy(), 0),
+        "is the variance": lambda s: np.var(s.numpy(), 0, ddof=1),
+        "standard error": lambda s: stats.sem(s.numpy(), 0),
+        "over pixels and colours": lambda s: [one.std() for one in s],
+        "mixed the colours": lambda s: s.mean(1).std(0),
+        "darkest to brightest": lambda s: np.ptp(s.numpy(), 0),
+        "absolute differences": lambda s: (s - s.mean(0)).abs().mean(0),
+    },
+    "level_entropy": {
+        "nats": lambda levels: stats.entropy(counted(levels)),
+        "The sign": lambda levels: -bits(levels),
+        "never occurs adds nothing": lambda levels: (
+            lambda p: -(p * torch.log2(p)).sum())(torch.tensor(counted(levels) / levels.numel())),
+        "Counts are no shares": lambda levels: -sum(c * math.log2(c) for c in counted(levels) if c),
+        "equally frequent": lambda levels: math.log2(len(set(levels.flatten().tolist()))),
+        "average over the levels": lambda levels: np.mean(-np.log2(shares(levels))),
+        "whole picture": lambda levels: levels.numel() * bits(levels),
+    },
+    "in_the_colours_of": {
+        "The sign": lambda g, y: g - (y.mean((1, 2)) - g.mean((1, 2)))[:, None, None],
+        "alike": lambda g, y: g - g.mean() + y.mean(),
+        "colours of each pixel": lambda g, y: g - g.mean(0) + y.mean(0),
+        "You scale": lambda g, y: g * (y.mean((1, 2)) / g.mean((1, 2)))[:, None, None],
+        "all of it": lambda g, y: y,
+        "got none": lambda g, y: g - g.mean((1, 2))[:, None, None],
+    },
+    "endless_average": {
+        "the variance of the samples": lambda one, many, n: (one - many) / (1 - 1 / n),
+        "Half": lambda one, many, n: 0.5 * one,
+        "whose mean of n": lambda one, many, n: many * n / (n + 1),
+        "an n-th": lambda one, many, n: many,
+        "Check with": lambda one, many, n: many - one / n,
+        "Nearly": lambda one, many, n: many * (1 + 1 / n) - one / n,
+    },
+    "moving_average": {
+        "swapped": lambda w, d: followed(w, 1 - d),
+        "begin at zero": lambda w, d: followed(w, d, start=torch.zeros(w.shape[1])),
+        "plain mean": lambda w, d: sum(w) / len(w),
+        "last weights": lambda w, d: w[-1],
+        "in full": lambda w, d: followed(w, d, gain=1),
+    },
     "noisy_at_once": {
         "one formula of the paper": lambda x, a, e: math.sqrt(a) * x + (1 - a) * e,
         "what is left of the signal's power, the square": lambda x, a, e: a * x + math.sqrt(1 - a) * e,

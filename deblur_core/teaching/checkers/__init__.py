@@ -2,6 +2,11 @@
 
 from deblur_core.teaching.checkers.checker import NOTHING_YET, Checker
 from deblur_core.teaching.checkers.refinement import (
+    deviation_map,
+    endless_average,
+    in_the_colours_of,
+    level_entropy,
+    moving_average,
     noisy_at_once,
     samples_needed,
     step_back,
@@ -45,11 +50,16 @@ __all__ = [
     "centre_offset",
     "concentration",
     "convolution",
+    "deviation_map",
+    "endless_average",
     "error_ratios",
     "failure_interval",
     "geometric_ratio",
+    "in_the_colours_of",
     "kernel_from_numbers",
     "kernel_network_parameters",
+    "level_entropy",
+    "moving_average",
     "noisy_at_once",
     "octaves",
     "paired_interval",

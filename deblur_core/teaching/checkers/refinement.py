@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from deblur_core.teaching.checkers.checker import Checker, random
@@ -100,4 +101,137 @@ samples_needed = Checker(
     },
     probes=((0.3,), (0.05,), (2.0,)),
     praise="The first few samples buy nearly everything; for the last tenth of a decibel one pays dearly.",
+)  # fmt: skip
+
+
+# Where samples differ: samples (n, 3, h, w) -> standard deviation over samples (3, h, w)
+
+
+deviation_map = Checker(
+    right=lambda samples: samples.std(0),
+    mistakes={
+        "You divide by n. The samples' own mean lies nearer to them than the true one: divide by n - 1.":
+            lambda samples: samples.std(0, correction=0),
+        "That is the variance; the standard deviation, in units of the pixels, is its root.":
+            lambda samples: samples.var(0),
+        "That is the standard error of the *mean*, which shrinks with more samples. How far the samples themselves lie "
+        "apart does not.": lambda samples: samples.std(0) / len(samples) ** 0.5,
+        "Your deviations are over pixels and colours, one for each sample. Hold the pixel, and compare the samples.":
+            lambda samples: samples.flatten(1).std(1),
+        "You mixed the colours before you compared: two samples of equal brightness may differ in colour.":
+            lambda samples: samples.mean(1).std(0),
+        "That is the distance from darkest to brightest, which grows with the number of samples.":
+            lambda samples: samples.amax(0) - samples.amin(0),
+        "That is the mean of the absolute differences. The standard deviation squares them first.":
+            lambda samples: (samples - samples.mean(0)).abs().mean(0),
+    },
+    probes=((random(4, 3, 5, 6),), (random(2, 3, 4, 3),)),
+    praise="Bright in your map is what the blurry picture does not tell.",
+)  # fmt: skip
+
+
+# Entropy of 8-bit levels: whole numbers of any shape -> bits for one value
+
+
+def _shares(levels: Tensor) -> Tensor:
+    return torch.unique(levels, return_counts=True)[1] / levels.numel()
+
+
+def _bits(levels: Tensor) -> Tensor:
+    return -(_shares(levels) * _shares(levels).log2()).sum()
+
+
+level_entropy = Checker(
+    right=_bits,
+    mistakes={
+        "Those are nats: bits need the logarithm to base 2.": lambda levels: _bits(levels) * np.log(2),
+        "The sign: shares are below 1, their logarithms negative, and entropy is not.": lambda levels: -_bits(levels),
+        "0 times the logarithm of 0 is not a number here. A level that never occurs adds nothing: leave it out.":
+            lambda levels: torch.tensor(float("nan")),
+        "Counts are no shares yet: divide by how many values there are.":
+            lambda levels: -(_shares(levels) * levels.numel() * (_shares(levels) * levels.numel()).log2()).sum(),
+        "That is the entropy if all levels that occur were equally frequent. Weight each by its share.":
+            lambda levels: np.log2(len(_shares(levels))),
+        "You average over the levels. Each counts as often as it occurs: weight its -log2 share by its share.":
+            lambda levels: -_shares(levels).log2().mean(),
+        "That is the sum over all values, what the whole picture needs; divide by how many values there are.":
+            lambda levels: _bits(levels) * levels.numel(),
+    },
+    probes=((torch.tensor([[3, 3, 7], [3, 0, 255]]),), (torch.tensor([-20, 0, 0, 0, 0, 0, 1, 0]),)),
+    praise="What is nearly always zero needs few bits: that is why a residual is easier to draw than a picture.",
+)  # fmt: skip
+
+
+# Colours put right: (initial prediction, blurry picture), both (3, h, w) -> initial prediction in the colours of y
+
+
+in_the_colours_of = Checker(
+    right=lambda initial, blurry: initial + (blurry - initial).mean((1, 2), keepdim=True),
+    mistakes={
+        "The sign: your picture is twice as far off as before.":
+            lambda initial, blurry: initial - (blurry - initial).mean((1, 2), keepdim=True),
+        "You shift red, green and blue alike. The brightness is right now, the colours are not: one mean for each.":
+            lambda initial, blurry: initial + (blurry - initial).mean(),
+        "You take the mean over the colours of each pixel; what drifts is the mean over the pixels of each colour.":
+            lambda initial, blurry: initial + (blurry - initial).mean(0, keepdim=True),
+        "You scale each colour. That changes its contrast, too; a drift is a shift.":
+            lambda initial, blurry: initial * blurry.mean((1, 2), keepdim=True) / initial.mean((1, 2), keepdim=True),
+        "Only the means are taken from the blurry picture. You return all of it.": lambda initial, blurry: blurry,
+        "The picture has lost its own colours and got none: add the means of the blurry one.":
+            lambda initial, blurry: initial - initial.mean((1, 2), keepdim=True),
+    },
+    probes=((random(3, 4, 5), random(4, 4, 5)[1:]), (random(3, 2, 6), random(5, 2, 6)[2:] ** 2)),
+    praise="Blur keeps mean colours, so this costs nothing and uses nothing but the blurry picture.",
+)  # fmt: skip
+
+
+# The law of averaging: (error of one sample, error of the mean of n, n) -> error of the mean of infinitely many
+
+
+endless_average = Checker(
+    right=lambda one, many, n: (n * many - one) / (n - 1),
+    mistakes={
+        "That is the variance of the samples, the part that averaging takes away. What is left?":
+            lambda one, many, n: (one - many) * n / (n - 1),
+        "Half the error of one sample: so it would be for a perfect sampler. This one was measured at n, too: use it.":
+            lambda one, many, n: one / 2,
+        "So it would be for a perfect sampler, whose mean of n has 1 + 1/n times the least error. Use both numbers.":
+            lambda one, many, n: many / (1 + 1 / n),
+        "The mean of n still has an n-th of the variance. Subtract that as well.": lambda one, many, n: many,
+        "Check with n = 1 and n: one = a + b and many = a + b/n. Subtract n times the second from the first.":
+            lambda one, many, n: (n * many - one) / n,
+        "Nearly. The difference of the two holds 1 - 1/n of the variance, not all of it.":
+            lambda one, many, n: many - (one - many) / n,
+    },
+    probes=((2.0, 1.25, 4.0), (0.9, 0.5, 16.0)),
+    praise="Two measurements tell where the straight line over 1/n ends, without drawing another sample.",
+)  # fmt: skip
+
+
+# The moving average of weights: (steps, k) weights after each step, and a decay -> (k,), begun at the first row
+
+
+def _moving_average(weights: Tensor, decay: float, start: Tensor | None = None) -> Tensor:
+    average = weights[0] if start is None else start
+    for row in weights[1 if start is None else 0 :]:
+        average = decay * average + (1 - decay) * row
+    return average
+
+
+moving_average = Checker(
+    right=_moving_average,
+    mistakes={
+        "The two factors are swapped: a decay near 1 keeps nearly all of the average.":
+            lambda weights, decay: _moving_average(weights, 1 - decay),
+        "You begin at zero, which the first thousand steps would have to forget. Begin at the first weights.":
+            lambda weights, decay: _moving_average(weights, decay, 0 * weights[0]),
+        "That is the plain mean, in which the first steps count as much as the last.":
+            lambda weights, decay: weights.mean(0),
+        "Those are the last weights, with the noise of the last batch.": lambda weights, decay: weights[-1],
+        "The new weights are added in full: the two factors must add up to 1.":
+            lambda weights, decay: weights[0] * decay ** (len(weights) - 1)
+            + sum(row * decay ** (len(weights) - 1 - i) for i, row in enumerate(weights) if i),
+    },
+    probes=((random(6, 4), 0.9), (random(3, 2), 0.6)),
+    praise="One line a step, no gradient, and a copy of the weights: the cheapest improvement in deep learning.",
 )  # fmt: skip

@@ -1,0 +1,495 @@
+"""Several sharp pictures for one blurry one: samples, their spread, and the first prediction beneath them.
+
+Whang et al., "Deblurring via Stochastic Refinement", CVPR 2022: Figure 3 (initial prediction, residual, samples;
+C3.10), Figure 5 (the standard deviation over samples grows with blur; C3.7), the entropy of residuals (C3.9), whole
+pictures by networks that were trained on crops (C3.11). A tiny network is trained besides, with and without a loss on
+the colours of its initial prediction, which the paper's loss leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from deblur_core import metrics
+from deblur_core.data.training_pairs import Blur
+from deblur_core.metrics.statistics import mean_interval
+from deblur_core.models.refinement import Design, preset
+from deblur_core.runs import Context, Job, Result, from_settings, task
+from deblur_core.solvers.refinement import refine
+from deblur_core.studies import refining
+from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies.learning import Pictures
+from deblur_core.studies.refining import Network, blurred, of_task, picture_of, show_picture, shown_pair
+from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.style import PALETTE, subplots
+from deblur_core.training import Settings
+
+TILE, BORDER = 128, 16
+"""Side in pixels of the crops that a large picture is restored by, and of the rim of each that is not scored."""
+MARGIN = 0.1
+"""In dB: a smaller loss by restoring a picture as a whole is called little or none."""
+PAPER_ENTROPY = (7.42, None, 3.91)
+COLOUR_WEIGHTS = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """network: shipped weights, else the first that `design` and `settings` train; pictures, in so many parts: their
+    blur is taken from the card of the weights; steps, samples and last beta of the restorations, None for the training
+    schedule in fewer steps; few: (steps, last beta, samples) with which large pictures are restored."""
+
+    network: str
+    pictures: Pictures
+    parts: int
+    steps: int
+    samples: int
+    large: Pictures
+    few: tuple[int, float | None, int]
+    design: Design
+    settings: Settings
+    seeds: tuple[int, ...]
+    last: float | None = None
+
+
+_TINY = Design(predictor_width=8, denoiser_width=8, multipliers=(1, 2), blocks=1, residual_scale=4.0)
+_MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=_MIXED)
+PROFILES = {
+    "smoke": Profile(
+        "", Pictures(crop=32, blur=Blur(size=7, kinds=("x",), count=8, shortest=4.0)), parts=1, steps=4, samples=2,
+        large=Pictures(crop=160), few=(2, None, 2), design=replace(_TINY, predictor_width=4, denoiser_width=4),
+        settings=Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2), seeds=(0,),
+    ),
+    "laptop": Profile(
+        "refinement", Pictures(crop=160), parts=3, steps=20, samples=8, large=Pictures(crop=256), few=(10, None, 2),
+        design=_TINY, settings=Settings(steps=300, batch=8, crop=48, learning_rate=3e-3, warm_up=20, clip=1.0,
+                                        average=0.99, precision="float32", validate_every=50),
+        seeds=(0,),
+    ),
+    "overnight": Profile(
+        "refinement", _PHOTOGRAPHS, parts=12, steps=50, samples=8, large=Pictures(held_out=("gopro",)),
+        few=(10, None, 4), design=preset("small"),
+        settings=Settings(steps=3000, batch=8, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=250),
+        seeds=(0, 1, 2),
+    ),
+    "paper": Profile(
+        "", replace(_PHOTOGRAPHS, crop=None), parts=12, steps=500, samples=8, large=Pictures(held_out=("gopro",)),
+        few=(10, 0.5, 8), design=Design(), settings=Settings(steps=1_000_000, batch=32, learning_rate=1e-4, clip=1.0,
+                                                             average=0.9999, validate_every=5000),
+        seeds=(0,), last=0.02,
+    ),
+}  # fmt: skip
+
+
+def network_of(profile: Profile) -> Network:
+    """What is sampled from."""
+    return profile.network or refining.train_job(profile.design, profile.pictures, profile.settings, profile.seeds[0])
+
+
+def lengths_of(blur: Blur) -> list[int]:
+    """Three lengths of motion in even pixels: about half of the longest that the network has learnt, between, longest.
+
+    Half is short of the motions that it has learnt, but not of the shakes.
+    """
+    longest = (blur.size - 1) // 2 * 2
+    half = max(2, longest // 4 * 2)
+    return sorted({half, (half + longest) // 4 * 2, longest})
+
+
+def jobs(profile: Profile) -> list[Job]:
+    network = network_of(profile)
+    blur = refining.learnt_blur(network, profile.pictures.blur)
+    trained = [
+        refining.train_job(replace(profile.design, colour_weight=weight), profile.pictures, profile.settings, seed)
+        for seed in profile.seeds
+        for weight in COLOUR_WEIGHTS
+    ]
+    restored = [
+        job
+        for length in lengths_of(blur)
+        for job in refining.restore_jobs(
+            network,
+            replace(profile.pictures, blur=replace(blur, size=length + 1, kinds=("x",), shortest=float(length))),
+            parts=profile.parts, steps=profile.steps, last=profile.last, samples=profile.samples, shown=3,
+        )
+    ]  # fmt: skip
+    steps, last, samples = profile.few
+    large = replace(profile.large, blur=replace(blur, kinds=blur.kinds[:1]))
+    compared = Job.create(whole_and_tiles, **refining.job_on(network, large), steps=steps, last=last, samples=samples)
+    predicted = refining.predict_job(network, replace(profile.pictures, blur=blur))
+    return [*trained, *restored, predicted, compared]
+
+
+@task()
+def whole_and_tiles(
+    context: Context,
+    *,
+    network: str | dict[str, Any],
+    pictures: dict[str, Any],
+    steps: int,
+    last: float | None,
+    samples: int,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Every picture restored as a whole, and crop by crop of 128 px, as the networks were trained.
+
+    Values: `names`, `size` (h, w) of the last picture, and for the `initial` prediction and the mean of the `samples`
+    the PSNR in dB of both restorations, [whole, crop by crop], away from the rims of the crops.
+    """
+    model = refining.open_network(context, network)
+    betas = refining.schedule(steps, last)
+    values: dict[str, Any] = {"names": [], "initial": [], "samples": []}
+    for name, (y, x) in blurred(from_settings(Pictures, pictures)).items():
+        whole, tiled = (
+            refine(model, given, betas, range(samples), device=context.device) for given in (y, to_tiles(y))
+        )
+        for kind in ("initial", "samples"):
+            drawn = [found.initial if kind == "initial" else found.average() for found in (whole, tiled)]
+            both = (to_tiles(drawn[0]), drawn[1])
+            values[kind].append([metrics.psnr(inside(tiles), inside(to_tiles(x))) for tiles in both])
+        values["names"].append(name)
+        values["size"] = list(y.shape[-2:])
+    return values, {}
+
+
+def to_tiles(picture: Tensor) -> Tensor:
+    """(1, 3, h, w) -> (n, 3, 128, 128); what is left over at the right and at the bottom is dropped."""
+    return metrics.patches(picture, TILE, TILE)
+
+
+def inside(tiles: Tensor) -> Tensor:
+    """Crops without their rims, one below the other: (n, 3, 128, 128) -> (3, n · 96, 96)."""
+    return tiles[..., BORDER:-BORDER, BORDER:-BORDER].movedim(0, 1).flatten(1, 2)
+
+
+# Results
+
+
+def length_of(run: Result) -> int:
+    """Of the motion in pixels."""
+    return run.job.settings["pictures"]["blur"]["size"] - 1
+
+
+def by_length(results: list[Result]) -> dict[int, list[Result]]:
+    runs = of_task(results, refining.restore)
+    return {length: [run for run in runs if length_of(run) == length] for length in sorted(set(map(length_of, runs)))}
+
+
+def deviations(runs: list[Result]) -> dict[str, float]:
+    """By picture, in grey levels."""
+    return {name: 255 * value for run in runs for name, value in zip(run.values["names"], run.values["deviation"],
+                                                                     strict=True)}  # fmt: skip
+
+
+def by_colour_weight(results: list[Result]) -> dict[float, list[Result]]:
+    found: dict[float, list[Result]] = {}
+    for run in of_task(results, refining.train_refinement):
+        found.setdefault(run.job.settings["design"]["colour_weight"], []).append(run)
+    return found
+
+
+# Tables
+
+
+def tables(results: list[Result]) -> list[Table]:
+    drawn = (_prediction_table, _spread_table, _entropy_table, _size_table, _colour_table)
+    return [table for draw in drawn for table in draw(results)]
+
+
+def _prediction_table(results: list[Result]) -> Iterator[Table]:
+    for run in of_task(results, refining.predict):
+        values, rows = run.values, []
+        kinds = [name.rpartition(", ")[2] for name in values["names"]]
+        columns = {
+            "blurry": [scores["psnr"] for scores in values["blurry"]],
+            "initial": [scores["psnr"] for scores in values["initial"]],
+            "corrected": values["corrected"],
+            "drift": [np.abs(colours).mean() for colours in values["drift"]],
+            "blurry texture": [scores["texture"] for scores in values["blurry"]],
+            "initial texture": [scores["texture"] for scores in values["initial"]],
+        }
+        for kind in dict.fromkeys(kinds):
+            chosen = [i for i, other in enumerate(kinds) if other == kind]
+            rows.append((kind, *(f"{np.mean([column[i] for i in chosen]):.2f}" for column in columns.values())))
+        yield Table(
+            "The initial prediction",
+            ("blur", "PSNR of y (dB)", "of g(y)", "of g(y) in the colours of y", "colour drift (grey levels)",
+             "texture distance of y", "of g(y)"),
+            rows,
+            f"{len(values['names'])} blurry pictures held out. Colour drift: how far the mean red, green and blue of "
+            "g(y) are off those of y, which blur does not change. Texture distance: between the distributions of "
+            "differences of neighbouring pixels and those of the sharp picture, in grey levels.",
+        )  # fmt: skip
+
+
+def _spread_table(results: list[Result]) -> Iterator[Table]:
+    rows = []
+    for length, runs in by_length(results).items():
+        count = runs[0].job.settings["samples"]
+        averages = [scores for run in runs for scores in run.values["averages"]]
+        psnr = [np.mean([scores[str(n)]["psnr"] for scores in averages]) for n in (1, max(map(int, averages[0])))]
+        blurry = np.mean([value for run in runs for value in run.values["blurry"]])
+        spread = deviations(runs)
+        rows.append((length, f"{np.mean(list(spread.values())):.2f}", f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
+    if rows:
+        last = max(map(int, averages[0]))
+        yield Table(
+            "The blurrier, the less certain",
+            ("motion (px)", "standard deviation (grey levels)", "PSNR of y (dB)", "of one sample", f"mean of {last}"),
+            rows,
+            f"The same {len(spread)} pictures, {count} samples each, T = {runs[0].job.settings['steps']}. Standard "
+            "deviation over samples, root mean square over the pixels.",
+        )
+
+
+def _entropy_table(results: list[Result]) -> Iterator[Table]:
+    for run in of_task(results, refining.predict):
+        per_picture = np.mean(run.values["entropy"], 0)
+        names = ("sharp picture x", "x − y", "residual x − g(y)")
+        rows = [
+            (name, f"{pooled:.2f}", f"{own:.2f}", paper)
+            for name, pooled, own, paper in zip(names, run.values["pooled"], per_picture, PAPER_ENTROPY, strict=True)
+        ]
+        yield Table(
+            "Entropy of 8-bit levels",
+            ("values", "over all pictures (bits)", "picture by picture", "paper"),
+            rows,
+            "Of the histogram of levels, wherever in the picture they are. The paper's numbers are for DIV2K with "
+            "camera shake and noise, by a recipe that is in its missing appendix.",
+        )
+
+
+def _size_table(results: list[Result]) -> Iterator[Table]:
+    for run in of_task(results, whole_and_tiles):
+        rows = []
+        for kind, label in (("initial", "initial prediction"), ("samples", "mean of samples")):
+            whole, tiles = np.transpose(run.values[kind])
+            found = size_comparison("", run, kind)
+            shown = f" [{found.low - MARGIN:+.3f}, {found.high - MARGIN:+.3f}]" if np.isfinite(found.low) else ""
+            rows.append(
+                (label, f"{np.mean(whole):.2f}", f"{np.mean(tiles):.2f}", f"{np.mean(whole - tiles):+.3f}{shown}")
+            )
+        height, width = run.values["size"]
+        yield Table(
+            "As a whole, or crop by crop",
+            ("restoration", "PSNR as a whole (dB)", f"crops of {TILE} px", "difference"),
+            rows,
+            f"{len(run.values['names'])} pictures, the last of {width} x {height} px. Scored where both see their "
+            f"surroundings, {BORDER} px away from the rims of the crops. In brackets the 95 % interval.",
+        )
+
+
+def _colour_table(results: list[Result]) -> Iterator[Table]:
+    rows = []
+    for weight, runs in sorted(by_colour_weight(results).items()):
+        ends = [run.values["curve"][-1] for run in runs]
+        worst = [max(row["drift"] for row in run.values["curve"]) for run in runs]
+        gains = [np.mean(run.values["psnr"]) - np.mean(run.values["blurry"]) for run in runs]
+        rows.append((f"{weight:g}", f"{np.mean([row['drift'] for row in ends]):.2f}", f"{np.mean(worst):.2f}",
+                     f"{np.mean(gains):+.2f}"))  # fmt: skip
+    if rows:
+        settings = runs[0].job.settings
+        yield Table(
+            "A remedy for drifting colours",
+            ("weight of the colour loss", "drift at the end (grey levels)", "largest drift",
+             "PSNR of g(y) above y (dB)"),
+            rows,
+            f"{runs[0].values['parameters']:,} parameters, {settings['settings']['steps']:,} steps, {len(runs)} "
+            f"seed{'s' if len(runs) > 1 else ''}. The paper's loss, weight 0, leaves the mean colour of g(y) open.",
+        )  # fmt: skip
+
+
+# Figures
+
+
+def figures(results: list[Result]) -> list[Figure]:
+    drawn = [_training_figure(arms)] if (arms := by_colour_weight(results)) else []
+    lengths = by_length(results)
+    if lengths and all(run.arrays for runs in lengths.values() for run in runs):
+        longest = list(lengths.values())[-1][0]
+        if longest.job.settings["pictures"]["held_out"] == ["held out"]:  # the built-in pictures alone are shown
+            drawn += [_restorations_figure(list(lengths.values())[-1]), _deviation_figure(lengths)]
+    if len(lengths) > 1:
+        drawn.append(_spread_figure(lengths))
+    return drawn + [_entropy_figure(run) for run in of_task(results, refining.predict) if run.arrays]
+
+
+def _training_figure(arms: dict[float, list[Result]]) -> Figure:
+    figure, (row,) = subplots(1, 3, width=2.9, height=2.5)
+    labels = {"loss": "loss", "psnr": "PSNR of g(y) (dB)", "drift": "colour drift (grey levels)"}
+    for axes, (name, label) in zip(row, labels.items(), strict=True):
+        for (weight, runs), color in zip(sorted(arms.items()), PALETTE, strict=False):
+            for run in runs:
+                curve = [(point["step"], point[name]) for point in run.values["curve"]]
+                axes.plot(*zip(*curve, strict=True), color=color, marker="." if len(curve) < 30 else None,
+                          label=f"colour loss {weight:g}" if run is runs[0] else None)  # fmt: skip
+        axes.set(xlabel="training step", ylabel=label)
+    row[1].axhline(np.mean(runs[0].values["blurry"]), color="0.5", linewidth=0.8)
+    row[2].legend()
+    row[2].set_ylim(bottom=0)
+    caption = (
+        "Predictor and denoiser learn from one loss, here from nothing. Left: it falls. Middle: the initial prediction "
+        "of pictures held out, which nothing asks to be good; grey is the blurry picture. Right: how far its mean "
+        "colours drift, with and without a loss that holds them."
+    )
+    return Figure("training", figure, caption)
+
+
+def _restorations_figure(runs: list[Result]) -> Figure:
+    """Figure 3."""
+    shown = [(run, i) for run in runs for i in range(len(run.values["names"]))]
+    samples = min(2, shown[0][0].arrays["samples"].shape[1])
+    figure, panels = subplots(len(shown), 5 + samples, width=1.55, height=1.7)
+    for (run, i), row in zip(shown, panels, strict=True):
+        name, count = run.values["names"][i], run.job.settings["samples"]
+        y, x = shown_pair(run, name)
+        initial = run.arrays["initial"][i]
+        columns = {
+            f"{name.rpartition(', ')[0]}, blurry": y,
+            "initial g(y)": initial,
+            "residual x − g(y)": 0.5 + 2 * (x - initial / 255),
+            **{f"sample {n + 1}": run.arrays["samples"][i, n] for n in range(samples)},
+            f"mean of {count}": run.arrays["means"][i, -1],
+            "sharp x": x,
+        }
+        for axes, (title, picture) in zip(row, columns.items(), strict=True):
+            show_picture(axes, picture, title)
+            axes.title.set_fontsize(8)
+    caption = (
+        f"Motion of {length_of(runs[0])} px, T = {runs[0].job.settings['steps']}. The residual, shown at twice its "
+        "contrast around grey, is what the initial prediction leaves for diffusion to draw. Compare the samples with "
+        "each other where the blurry picture says nothing, and with their mean."
+    )
+    return Figure("restorations", figure, caption)
+
+
+def _deviation_figure(lengths: dict[int, list[Result]]) -> Figure:
+    """Figure 5, of one picture."""
+    every = {length: [(run, i) for run in runs for i in range(len(run.values["names"]))]
+             for length, runs in lengths.items()}  # fmt: skip
+    chosen = {length: found[min(1, len(found) - 1)] for length, found in every.items()}
+    maps = {length: 255 * run.arrays["deviation"][i].astype(float).mean(0) for length, (run, i) in chosen.items()}
+    largest = float(np.quantile(list(maps.values())[-1], 0.995))
+    figure, panels = subplots(len(lengths), 4, width=2.0, height=2.0)
+    for (length, (run, i)), row in zip(chosen.items(), panels, strict=True):
+        show_picture(row[0], shown_pair(run, run.values["names"][i])[0], f"blurry, {length} px")
+        for n, sample in enumerate(run.arrays["samples"][i, :2]):
+            show_picture(row[1 + n], sample, f"sample {n + 1}")
+        drawn = row[3].imshow(maps[length], vmin=0, vmax=largest, cmap="magma")
+        row[3].set_title(f"deviation, {255 * run.values['deviation'][i]:.2f} rms")
+        row[3].set_axis_off()
+    figure.colorbar(drawn, ax=panels[:, 3], label="standard deviation (grey levels)", shrink=0.7)
+    caption = (
+        "The same picture under longer and longer motion. Right: the standard deviation over samples, pixel by pixel, "
+        "all on one scale. Where is it bright: at edges across the motion, where blur has destroyed something, or "
+        "elsewhere, too?"
+    )
+    return Figure("deviation", figure, caption)
+
+
+def _spread_figure(lengths: dict[int, list[Result]]) -> Figure:
+    figure, ((axes,),) = subplots(width=4.2, height=2.8)
+    per_length = [deviations(runs) for runs in lengths.values()]
+    for name in per_length[0]:
+        values = [found.get(name, np.nan) for found in per_length]
+        axes.plot(list(lengths), values, color=PALETTE[0], alpha=0.5, marker="o", markersize=3)
+    mean = [np.mean(list(found.values())) for found in per_length]
+    axes.plot(list(lengths), mean, color=PALETTE[1], linewidth=2.5, label="mean")
+    axes.set(xlabel="motion (px)", ylabel="standard deviation (grey levels)", xticks=list(lengths))
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    caption = "Standard deviation over samples, a thin line for each picture. Is there one that does not rise?"
+    return Figure("spread", figure, caption)
+
+
+def _entropy_figure(run: Result) -> Figure:
+    figure, ((axes,),) = subplots(width=5.0, height=2.8)
+    names = ("sharp picture x", "x − y", "residual x − g(y)")
+    for counts, name, bits, color in zip(run.arrays["counts"], names, run.values["pooled"], PALETTE, strict=False):
+        shares = counts / counts.sum()
+        axes.plot(
+            np.arange(-255, 256), np.where(shares > 0, shares, np.nan), color=color, label=f"{name}: {bits:.2f} bits"
+        )
+    axes.set(xlabel="8-bit level", ylabel="share of all values", yscale="log", ylim=(1e-6, 1))
+    axes.legend(fontsize=8)
+    caption = "How often each level occurs. A narrow histogram has little entropy: most of a residual is nearly zero."
+    return Figure("entropy", figure, caption)
+
+
+# Evidence
+
+
+def size_comparison(name: str, run: Result, kind: str) -> Comparison:
+    """PSNR as a whole above that crop by crop, plus the margin."""
+    whole, tiles = np.transpose(run.values[kind])
+    return paired(name, list(whole + MARGIN), list(tiles), [picture_of(name) for name in run.values["names"]], "dB")
+
+
+def evidence(results: list[Result]) -> dict[str, Evidence]:
+    found = {}
+    if len(lengths := by_length(results)) > 1:
+        found["C3.7"] = _spread_evidence(lengths)
+    for run in of_task(results, refining.predict):
+        found["C3.9"] = _entropy_evidence(run)
+        found["C3.10"] = _prediction_evidence(run)
+    for run in of_task(results, whole_and_tiles):
+        found["C3.11"] = _size_evidence(run)
+    return found
+
+
+def _spread_evidence(lengths: dict[int, list[Result]]) -> Evidence:
+    """From each length to the next, the same pictures."""
+    spreads = {length: deviations(runs) for length, runs in lengths.items()}
+    comparisons = []
+    for shorter, longer in zip(list(spreads), list(spreads)[1:], strict=False):
+        common = sorted(spreads[shorter].keys() & spreads[longer].keys())
+        values = [[spreads[length][name] for name in common] for length in (longer, shorter)]
+        comparisons.append(paired(f"{longer} − {shorter} px", *values, list(map(picture_of, common)), "grey levels"))
+    means = ", ".join(f"{np.mean(list(spread.values())):.2f} at {length} px" for length, spread in spreads.items())
+    return Evidence(tuple(comparisons), ours=f"standard deviation in grey levels: {means}")
+
+
+def _entropy_evidence(run: Result) -> Evidence:
+    sharp, _, residual = np.transpose(run.values["entropy"])
+    pictures = list(map(picture_of, run.values["names"]))
+    x, _, z = run.values["pooled"]
+    return Evidence(
+        (paired("entropy, picture − residual", list(sharp), list(residual), pictures, "bits"),),
+        ours=f"{z:.2f} against {x:.2f} bits over all pictures",
+    )
+
+
+def _prediction_evidence(run: Result) -> Evidence:
+    pictures = list(map(picture_of, run.values["names"]))
+    initial, blurry = ([scores["psnr"] for scores in run.values[part]] for part in ("initial", "blurry"))
+    drift, corrected = np.abs(run.values["drift"]).mean(), np.mean(run.values["corrected"])
+    return Evidence(
+        (paired("PSNR, initial − blurry", initial, blurry, pictures, "dB"),),
+        ours=f"{np.mean(initial):.2f} dB against {np.mean(blurry):.2f} dB of the blurry pictures; its colours are off "
+        f"by {drift:.1f} grey levels, and with those of the blurry picture it has {corrected:.2f} dB",
+        reduced="its network was also trained by a loss of its own" if run.values["own_loss"] else "",
+    )
+
+
+def _size_evidence(run: Result) -> Evidence:
+    comparisons = tuple(
+        size_comparison(f"{name}, whole − crops + {MARGIN} dB", run, kind)
+        for kind, name in (("initial", "initial prediction"), ("samples", "samples"))
+    )
+    lost = [mean_interval(np.subtract(*np.transpose(run.values[kind]))).effect for kind in ("initial", "samples")]
+    height, width = run.values["size"]
+    small = "" if min(height, width) >= 720 else f"pictures of {width} x {height} px, not 1280 x 720"
+    return Evidence(
+        comparisons, ours=f"as a whole {lost[0]:+.3f} dB (initial prediction) and {lost[1]:+.3f} dB (samples); a loss "
+        f"below {MARGIN} dB is called little", reduced=small,
+    )  # fmt: skip
+
+
+STUDY = Study(
+    "stochastic_refinement", "Samples, their spread and the initial prediction (Figures 3 and 5)", "refinement",
+    "12_stochastic_refinement", PROFILES, jobs, tables, figures, evidence, claims=("C3.7", "C3.9", "C3.10", "C3.11"),
+)  # fmt: skip

@@ -1,0 +1,781 @@
+"""Perception against distortion in the number of steps T and the schedule, all from one set of weights.
+
+Whang et al., "Deblurring via Stochastic Refinement", CVPR 2022: Figure 1 and Table 1 (C3.1 to C3.3), Table 2 (other
+pictures than those of the training; C3.4), Figure 6 (quality against time, with and without an initial predictor;
+C3.8), and what averaging weights does for plain regression in Table 4 (C3.6).
+
+LPIPS, NIQE and KID take weights of others. Where these are missing, the distance of local contrasts stands in the
+figures, and the columns say that they are not available.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deblur_core import metrics
+from deblur_core.data.training_pairs import Blur
+from deblur_core.models.counting import count_parameters
+from deblur_core.models.diffusion import START_SIGNAL, TRAINING, strided
+from deblur_core.models.refinement import Design, preset
+from deblur_core.runs import Context, Job, Result, from_settings, task
+from deblur_core.solvers.refinement import refine
+from deblur_core.studies import learning, refining
+from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies.learning import Pictures
+from deblur_core.studies.refining import (
+    KID,
+    LPIPS,
+    NIQE,
+    PERCEPTUAL,
+    blurred,
+    of_task,
+    picture_of,
+    show_picture,
+    shown_pair,
+)
+from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.style import PALETTE, subplots
+from deblur_core.training import Settings
+
+Steps = tuple[int, float | None]
+"""T, and the last of linear betas; None: the training schedule in fewer steps."""
+TEXTURE = "texture"
+NOT_AVAILABLE = "not available"
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Networks that are trained alike, seed by seed, and what they are judged by."""
+
+    designs: tuple[Design, ...]
+    pictures: Pictures
+    settings: Settings
+    seeds: tuple[int, ...]
+
+    def jobs(self) -> list[Job]:
+        return [
+            refining.train_job(design, self.pictures, self.settings, seed)
+            for seed in self.seeds
+            for design in self.designs
+        ]
+
+
+def ends_in_noise(steps: Steps) -> bool:
+    """Whether sampling may start from pure noise."""
+    return refining.schedule(*steps).alpha_bars[-1].item() <= START_SIGNAL
+
+
+@dataclass(frozen=True)
+class Profile:
+    """network, regression: shipped weights, else the first that `direct` and `averaged` train.
+
+    pictures, elsewhere: to be judged by, the latter unlike those of the training; their blur is taken from the card of
+    the weights, in the given kinds. grid: schedules of which one sample is drawn; few: that of which `samples` are, and
+    averaged. direct: with initial predictor, and without; times: T of their samples. averaged: plain regressions.
+    measures: those that need weights of others, and are left out where these are missing unless `download`.
+    """
+
+    network: str
+    regression: str
+    pictures: Pictures
+    elsewhere: Pictures
+    parts: int
+    kinds: tuple[str, ...]
+    grid: tuple[Steps, ...]
+    few: Steps
+    samples: int
+    direct: Rivals | None = None
+    times: tuple[int, ...] = ()
+    averaged: Rivals | None = None
+    measures: tuple[str, ...] = ()
+    download: bool = False
+
+
+# Both as in the paper: the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
+_SMALL = (
+    replace(preset("small"), denoiser_width=8),
+    replace(preset("small"), predictor_width=0, residual_scale=1.0, colour_weight=0.0),
+)
+_TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1))
+_SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
+_MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+_STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
+_LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
+_SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
+_RIVALS = Settings(steps=8000, batch=8, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
+# A constant rate: a rate that falls to zero averages the last steps, too.
+_CONSTANT = replace(_RIVALS, steps=4000, schedule="constant", learning_rate=5e-4)
+_PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
+                  validate_every=5000)  # fmt: skip
+_ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=_MIXED)
+PROFILES = {
+    "smoke": Profile(
+        "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1, ("x",),
+        grid=((3, None), (4, 0.9)), few=(2, None), samples=2,
+        direct=Rivals(_TINY, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), times=(2, 3),
+        averaged=Rivals((Design(4, 0, (1, 2), blocks=1),), Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)),
+    ),
+    "laptop": Profile(
+        "refinement", "refinement_regression", Pictures(crop=192), _ELSEWHERE, 3, ("shake",),
+        grid=(*_STRIDED, *_LINEAR), few=(10, 0.5), samples=8, measures=(LPIPS, NIQE),
+    ),
+    "overnight": Profile(
+        "refinement", "refinement_regression", _PHOTOGRAPHS, _ELSEWHERE, 12, ("shake", "x"),
+        grid=(*_STRIDED, *_LINEAR, (50, 0.5), (100, 0.2), (200, 0.05), (200, None), (500, None)), few=(10, 0.5),
+        samples=16,
+        direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)),
+        times=(5, 10, 20, 50, 100, 200),
+        averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2, 3)),
+        measures=PERCEPTUAL, download=True,
+    ),
+    "paper": Profile(
+        "", "", replace(_PHOTOGRAPHS, crop=None), replace(_ELSEWHERE, blur=_MIXED), 12, ("shake", "x"),
+        grid=tuple((steps, last) for steps in (10, 20, 30, 50, 100, 200, 300, 500)
+                   for last in (0.02, 0.05, 0.1, 0.2, 0.5) if ends_in_noise((steps, last))),
+        few=(10, 0.5), samples=64, direct=Rivals((Design(), Design(0, 64)), _PHOTOGRAPHS, _PAPER, (0,)),
+        times=(10, 20, 50, 100, 200, 500),
+        averaged=Rivals((Design(denoiser_width=0),), _PHOTOGRAPHS, _PAPER, (0, 1, 2)),
+        measures=PERCEPTUAL, download=True,
+    ),
+}  # fmt: skip
+
+
+def jobs(profile: Profile) -> list[Job]:
+    """Those that judge come last: they build on the others."""
+    trained = [rivals.jobs() if rivals else [] for rivals in (profile.direct, profile.averaged)]
+    network, regression = (
+        shipped or made[0] for shipped, made in zip((profile.network, profile.regression), trained, strict=True)
+    )
+    blur = refining.learnt_blur(network, profile.pictures.blur)
+    here, elsewhere = (
+        replace(pictures, blur=replace(blur, kinds=profile.kinds)) for pictures in (profile.pictures, profile.elsewhere)
+    )
+    measures = [name for name in profile.measures if profile.download or metrics.available(name)[0]]
+    comparing = [name for name in measures if name == LPIPS]  # of few or small pictures the others tell little
+    restored, judged = [], []
+    strided_ones = [schedule for schedule in profile.grid if schedule[1] is None]
+    for pictures, grid, by, parts in (
+        (here, profile.grid, measures, profile.parts),
+        (elsewhere, strided_ones, comparing, max(1, profile.parts // 3)),
+    ):
+        predictions = [refining.predict_job(made, pictures) for made in (network, regression)]
+        groups = [([job], "initial", 0) for job in predictions]
+        groups += [(predictions[:1], array, 0) for array in ("blurry", "sharp")]
+        for (steps, last), samples in [*((schedule, 1) for schedule in grid), (profile.few, profile.samples)]:
+            runs = refining.restore_jobs(network, pictures, parts=parts, steps=steps, last=last, samples=samples)
+            restored += runs
+            groups += [(runs, "means", index) for index in range(samples.bit_length())]
+        restored += predictions
+        judged += [refining.judge_job(*group, by) for group in groups if by]
+    timed = [
+        Job.create(quality_over_steps, **refining.job_on(job, profile.direct.pictures), times=profile.times,
+                   measures=comparing)
+        for job in trained[0]
+    ]  # fmt: skip
+    return [*trained[0], *trained[1], *restored, *timed, *judged]
+
+
+@task()
+def quality_over_steps(
+    context: Context, *, network: str | dict[str, Any], pictures: dict[str, Any], times: list[int], measures: list[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """One sample of every picture, blurred by the first kind of blur alone, in each number of steps.
+
+    Values: `names`, `parameters`; for each T, `macs` of a sample of the last picture, `seconds` of a sample, of the
+    processor where there is no GPU, and for each of the names `psnr`, `texture` and, where it is among the measures,
+    LPIPS.
+    """
+    model, chosen = refining.open_network(context, network), from_settings(Pictures, pictures)
+    pairs = dict(list(blurred(chosen).items())[:: len(set(chosen.blur.kinds))])
+    values: dict[str, Any] = {name: [] for name in ("macs", "seconds", "psnr", TEXTURE, *measures)}
+    clock = refining.clock(context)
+    for steps in times:
+        scored, seconds = [], 0.0
+        for y, x in pairs.values():
+            started = clock()
+            estimate = refine(model, y, strided(TRAINING, steps), device=context.device).samples[:, 0]
+            seconds += clock() - started
+            learned = {name: metrics.lpips(estimate, x).item() for name in measures}
+            scored.append(refining.score(estimate, x) | learned)
+        for name in ("psnr", TEXTURE, *measures):
+            values[name].append([scores[name] for scores in scored])
+        values["macs"].append(refining.multiply_adds(model, y.shape, steps))
+        values["seconds"].append(seconds / len(pairs))
+    return values | {"names": list(pairs), "parameters": count_parameters(model)}, {}
+
+
+# Results
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to restore: its scores by measure and name of the picture, and 1000 KID."""
+
+    scores: dict[str, dict[str, float]]
+    kid: float | None = None
+
+    def mean(self, measure: str) -> float | None:
+        """Over the pictures; None where it was not measured."""
+        if measure == KID:
+            return self.kid
+        return float(np.mean(list(self.scores[measure].values()))) if self.scores.get(measure) else None
+
+    def cell(self, measure: str, digits: int) -> str:
+        value = self.mean(measure)
+        return NOT_AVAILABLE if value is None else f"{value:.{digits}f}"
+
+
+def steps_of(run: Result) -> Steps:
+    return run.job.settings["steps"], run.job.settings["last"]
+
+
+def is_elsewhere(run: Result) -> bool:
+    return run.job.settings["pictures"]["held_out"] == ["elsewhere"]
+
+
+def rows_of(results: list[Result], elsewhere: bool = False) -> dict[Any, Row]:
+    """By what they are: "blurry", "sharp", "initial", "regression"; by (T, last beta), single samples; by a number,
+    means of so many samples in few steps."""
+    marks = {}
+    for run in of_task(results, refining.judge):
+        settings = run.job.settings
+        marks[Job.from_json(settings["of"][0]), settings["array"], settings["index"]] = run.values
+
+    def row(scores: dict[str, dict[str, float]], *mark: Any) -> Row:
+        judged = marks.get(mark, {})
+        scores |= {name: dict(zip(judged["names"], judged[name], strict=True)) for name in (LPIPS, NIQE)
+                   if name in judged}  # fmt: skip
+        return Row(scores, 1000 * judged[KID][0] if KID in judged else None)
+
+    found: dict[Any, Row] = {}
+    ours = [run for run in of_task(results, refining.restore) if is_elsewhere(run) == elsewhere]
+    for run in of_task(results, refining.predict):
+        if is_elsewhere(run) != elsewhere or not ours:
+            continue
+        own = run.job.settings["network"] == ours[0].job.settings["network"]
+        found["initial" if own else "regression"] = row(_transposed(run.values, "initial"), run.job, "initial", 0)
+        if own:
+            found["blurry"] = row(_transposed(run.values, "blurry"), run.job, "blurry", 0)
+            found["sharp"] = row({}, run.job, "sharp", 0)
+    for runs in _by_schedule(ours):
+        names, averages = ([entry for run in runs for entry in run.values[key]] for key in ("names", "averages"))
+        for index, count in enumerate(refining.doublings(runs[0].job.settings["samples"])):
+            key = steps_of(runs[0]) if runs[0].job.settings["samples"] == 1 else count
+            values = {"names": names, "means": [scores[str(count)] for scores in averages]}
+            found[key] = row(_transposed(values, "means"), runs[0].job, "means", index)
+    return found
+
+
+def _transposed(values: dict[str, Any], key: str) -> dict[str, dict[str, float]]:
+    """From scores by measure, picture by picture, to scores by picture, measure by measure."""
+    return {
+        measure: {name: scores[measure] for name, scores in zip(values["names"], values[key], strict=True)}
+        for measure in values[key][0]
+    }
+
+
+def _by_schedule(restored: list[Result]) -> list[list[Result]]:
+    found: dict[Any, list[Result]] = {}
+    for run in restored:
+        found.setdefault((steps_of(run), run.job.settings["samples"]), []).append(run)
+    return list(found.values())
+
+
+def averaged(rows: dict[Any, Row]) -> int:
+    """The largest number of samples that were averaged; 0 where none were."""
+    return max((key for key in rows if isinstance(key, int)), default=0)
+
+
+def most_steps(schedules: Iterable[Any]) -> Steps | None:
+    """Of the schedules among these, each (T, last beta); of several with most steps the training schedule's."""
+    return max(
+        (key for key in schedules if isinstance(key, tuple)), key=lambda key: (key[0], key[1] is None), default=None
+    )
+
+
+def perception(rows: dict[Any, Row]) -> str:
+    """LPIPS where it was measured, else what stands in for it."""
+    return LPIPS if any(row.scores.get(LPIPS) for row in rows.values()) else TEXTURE
+
+
+def best_perception(rows: dict[Any, Row], among: Iterable[Any] = ()) -> tuple[Steps, Row] | None:
+    """Single samples by the schedule that is nearest to sharp pictures in perception, as the paper chose its own, and
+    the schedule. For every picture it is chosen by all the others; shown is what is chosen most often.
+
+    among: schedules, of which only these may be chosen; none: all.
+    """
+    singles = {key: row for key, row in rows.items() if isinstance(key, tuple) and (not among or key in among)}
+    if not singles:
+        return None
+    measure, choices = perception(singles), {}
+    names = sorted(set.intersection(*(set(row.scores.get(measure, {})) for row in singles.values())))
+    for name in names:
+        others = [other for other in names if picture_of(other) != picture_of(name)] or names
+        choices[name] = min(singles, key=lambda key: np.mean([singles[key].scores[measure][other] for other in others]))
+    if not choices:
+        return None
+    most = max(singles, key=lambda key: list(choices.values()).count(key))
+    scores = {
+        measure: {name: singles[key].scores[measure][name] for name, key in choices.items()}
+        for measure in singles[most].scores
+    }
+    return most, Row(scores, singles[most].kid)
+
+
+def ends_of(rows: dict[Any, Row], schedule: Steps | None = None) -> dict[str, tuple[str, Row]]:
+    """The ways to restore that the paper's Table 1 compares, by name, each with its label.
+
+    schedule: of "single", single samples; None: that of best perception. "many" has most steps.
+    """
+    single = (schedule, rows[schedule]) if schedule in rows else best_perception(rows)
+    many, count = most_steps(rows), averaged(rows)
+    found = {name: (label, rows.get(name)) for name, label in LABELS.items()}
+    if count > 1:
+        found["averaged"] = (f"mean of {count} samples, few steps", rows[count])
+    if single:
+        found["single"] = (f"one sample, best T (mostly {single[0][0]})", single[1])
+    if many and single and many != single[0]:
+        found["many"] = (f"one sample, most steps ({many[0]})", rows[many])
+    found["sharp"] = ("sharp picture", rows.get("sharp"))
+    return {name: (label, row) for name, (label, row) in found.items() if row}
+
+
+LABELS = {"blurry": "blurry picture", "regression": "plain regression", "initial": "initial prediction"}
+
+
+# The law of averaging
+
+
+def decompose(mse: dict[int, float]) -> tuple[float, float]:
+    """(a, b) of mse(n) = a + b / n by least squares: the squared error of an endless average, and the variance of the
+    sampler. A perfect sampler has b = a."""
+    b, a = np.polyfit([1 / n for n in mse], list(mse.values()), 1)
+    return float(a), float(b)
+
+
+def averages_of(rows: dict[Any, Row]) -> dict[int, Row]:
+    return {key: rows[key] for key in sorted(key for key in rows if isinstance(key, int))}
+
+
+# Quality against time
+
+
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Costs that rise, and the distances, the lower the better, that they reach."""
+
+
+def cost_of(distance: float, curve: Curve) -> float:
+    """What it takes to get as near as `distance`: where the curve first crosses it, straight between logarithms of
+    costs. Infinite where it never does."""
+    costs, reached = curve
+    if reached[0] <= distance:
+        return costs[0]
+    for i in range(1, len(costs)):
+        if reached[i] <= distance:
+            share = (reached[i - 1] - distance) / (reached[i - 1] - reached[i])
+            return float(costs[i - 1] * (costs[i] / costs[i - 1]) ** share)
+    return float("inf")
+
+
+def speed_up(ours: Curve, theirs: Curve) -> float:
+    """How many times less we pay for the best quality that both reach."""
+    both = max(min(ours[1]), min(theirs[1]))
+    return cost_of(both, theirs) / cost_of(both, ours)
+
+
+def timed(results: list[Result]) -> dict[int, dict[bool, Result]]:
+    """By seed, with (True) and without (False) an initial predictor."""
+    found: dict[int, dict[bool, Result]] = {}
+    for run in of_task(results, quality_over_steps):
+        trained = run.job.settings["network"]["settings"]
+        found.setdefault(trained["seed"], {})[trained["design"]["predictor_width"] > 0] = run
+    return {seed: arms for seed, arms in found.items() if len(arms) == 2}
+
+
+def quality_of(run: Result) -> str:
+    """LPIPS, or what stands in for it."""
+    return LPIPS if LPIPS in run.values else TEXTURE
+
+
+def curve_of(run: Result, cost: str = "macs") -> Curve:
+    return run.values[cost], [float(np.mean(scores)) for scores in run.values[quality_of(run)]]
+
+
+# Tables
+
+
+MEASURES = (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3), (TEXTURE, "texture distance", 2), (LPIPS, LPIPS, 3),
+            (NIQE, NIQE, 2), (KID, f"1000 {KID}", 1))  # fmt: skip
+
+
+def tables(results: list[Result]) -> list[Table]:
+    rows = rows_of(results)
+    drawn = [_ends_table(ends_of(rows), "The two ends, and between them"), _grid_table(rows), _averaging_table(rows)]
+    drawn += [_ends_table(ends_elsewhere(results), "Pictures of another kind"), _time_table(results)]
+    return [table for table in [*drawn, _weights_table(results)] if table]
+
+
+def ends_elsewhere(results: list[Result]) -> dict[str, tuple[str, Row]]:
+    """On pictures of another kind, with the schedule that was best on those of the same kind as the training's."""
+    rows, elsewhere = rows_of(results), rows_of(results, elsewhere=True)
+    chosen = best_perception(rows, among=elsewhere)
+    return ends_of(elsewhere, chosen and chosen[0])
+
+
+def _ends_table(ends: dict[str, tuple[str, Row]], title: str) -> Table | None:
+    if not ends:
+        return None
+    cells = []
+    for name, (label, row) in ends.items():
+        of_truth = {"psnr": "∞", "ssim": "1.000", TEXTURE: "0.00"} if name == "sharp" else {}
+        cells.append((label, *(of_truth.get(name) or row.cell(name, digits) for name, _, digits in MEASURES)))
+    caption = (
+        f"{len(next(iter(ends.values()))[1].scores['psnr'])} blurry pictures; one set of weights for all but the "
+        "regression, whose predictor is as large. Best T: by LPIPS or else the texture distance, of other pictures. "
+        "Texture distance: between the distributions of differences of neighbouring pixels and those of the sharp "
+        "picture, in grey levels. But for PSNR and SSIM, lower is better."
+    )
+    return Table(title, ("restoration", *(label for _, label, _ in MEASURES)), cells, caption)
+
+
+def _grid_table(rows: dict[Any, Row]) -> Table | None:
+    singles = {key: row for key, row in rows.items() if isinstance(key, tuple)}
+    if not singles:
+        return None
+    measure = perception(singles)
+    lasts = sorted({last for _, last in singles}, key=lambda last: (last is not None, last or 0))
+    cells = []
+    for steps in sorted({steps for steps, _ in singles}):
+        shown = [singles.get((steps, last)) for last in lasts]
+        cells.append((steps, *(row and f"{row.mean('psnr'):.2f} / {row.mean(measure):.3f}" for row in shown)))
+    names = ["training schedule, strided" if last is None else f"linear to {last:g}" for last in lasts]
+    caption = (
+        f"PSNR in dB / {measure if measure == LPIPS else 'texture distance'} of one sample. Schedules that do not end "
+        "in noise, where sampling starts, are left out."
+    )
+    return Table("Steps and schedules, one set of weights", ("T", *names), cells, caption)
+
+
+def _averaging_table(rows: dict[Any, Row]) -> Table | None:
+    averages = averages_of(rows)
+    if len(averages) < 2:
+        return None
+    a, b = mean_law(averages)
+    first, cells = averages[1].scores["psnr"], []
+    for count, row in averages.items():
+        gain = paired("", *aligned_scores(row.scores["psnr"], first), "dB")
+        cells.append((
+            count, row.cell("psnr", 2), f"{gain.effect:+.2f}" + interval(gain) if count > 1 else None,
+            f"{row.mean('mse') / a:.3f}", f"{1 + b / a / count:.3f}", f"{1 + 1 / count:.3f}", row.cell(TEXTURE, 2),
+            row.cell(LPIPS, 3),
+        ))  # fmt: skip
+    caption = (
+        "Squared error in units of that of an endless average, as fitted by a + b / n. A perfect sampler has b = a; "
+        f"this one has b = {b / a:.2f} a: its samples vary {'less' if b < a else 'more'} than what is unknown does."
+    )
+    columns = ("samples averaged", "PSNR (dB)", "above one sample", "squared error", "fit", "perfect, 1 + 1/n",
+               "texture distance", LPIPS)  # fmt: skip
+    return Table("The law of averaging", columns, cells, caption)
+
+
+def mean_law(averages: dict[int, Row]) -> tuple[float, float]:
+    return decompose({count: row.mean("mse") or 0.0 for count, row in averages.items()})
+
+
+def aligned_scores(a: dict[str, float], b: dict[str, float]) -> tuple[list[float], list[float], list[str]]:
+    """Both scores of the pictures that both have, and the names without kinds of blur: what `paired` takes."""
+    common = sorted(a.keys() & b.keys())
+    return [a[name] for name in common], [b[name] for name in common], list(map(picture_of, common))
+
+
+def interval(comparison: Comparison) -> str:
+    return f" [{comparison.low:+.2f}, {comparison.high:+.2f}]" if np.isfinite(comparison.low) else ""
+
+
+def _time_table(results: list[Result]) -> Table | None:
+    cells: list[tuple[object, ...]] = []
+    found = timed(results)
+    for seed, arms in found.items():
+        for residual in (True, False):
+            run = arms[residual]
+            for i, steps in enumerate(run.job.settings["times"]):
+                cells.append((
+                    seed, "predict and refine" if residual else "without predictor", steps,
+                    f"{run.values['macs'][i] / 1e9:.1f}", f"{np.mean(run.values['psnr'][i]):.2f}",
+                    f"{np.mean(run.values[TEXTURE][i]):.2f}",
+                    f"{np.mean(run.values[LPIPS][i]):.3f}" if LPIPS in run.values else NOT_AVAILABLE,
+                ))  # fmt: skip
+    if not cells:
+        return None
+    counts = [f"{run.values['parameters']:,}" for run in (arms[True], arms[False])]
+    caption = (
+        f"{len(run.values['names'])} blurry pictures, one sample each; {counts[0]} parameters with predictor and "
+        f"{counts[1]} without, trained alike. As in the paper, the denoiser is half as wide as the one that has no "
+        "predictor to rely on, so that a step costs a quarter."
+    )
+    columns = ("seed", "network", "T", "G multiply-adds a sample", "PSNR (dB)", "texture distance", LPIPS)
+    return Table("Quality against cost", columns, cells, caption)
+
+
+def regressions(results: list[Result]) -> list[Result]:
+    trained = of_task(results, refining.train_refinement)
+    return [run for run in trained if not run.job.settings["design"]["denoiser_width"]]
+
+
+def weight_effects(results: list[Result]) -> dict[tuple[int, str], float]:
+    """PSNR with averaged weights above that with the last ones, in dB, by seed and picture."""
+    return {
+        (run.job.settings["seed"], name): own - last
+        for run in regressions(results)
+        for name, own, last in zip(run.values["names"], run.values["psnr"], run.values["last"], strict=True)
+    }
+
+
+def _weights_table(results: list[Result]) -> Table | None:
+    cells = [
+        (run.job.settings["seed"], *(f"{np.mean(run.values[key]):.3f}" for key in ("blurry", "last", "psnr")),
+         f"{np.mean(run.values['psnr']) - np.mean(run.values['last']):+.3f}")
+        for run in regressions(results)
+    ]  # fmt: skip
+    if not cells:
+        return None
+    settings = regressions(results)[0].job.settings["settings"]
+    caption = (
+        f"Plain regression, {settings['steps']:,} steps of {settings['batch']} crops, learning rate "
+        f"{settings['schedule']}; the moving average of the weights has the decay {settings['average']:g}."
+    )
+    columns = ("seed", "PSNR of y (dB)", "last weights", "averaged weights", "difference")
+    return Table("Averaging weights", columns, cells, caption)
+
+
+# Figures
+
+
+def figures(results: list[Result]) -> list[Figure]:
+    rows = rows_of(results)
+    drawn = [_trade_off_figure(rows)] if most_steps(rows) else []
+    if len(averages_of(rows)) > 1:
+        drawn.append(_averaging_figure(averages_of(rows)))
+    drawn += _pictures(results)
+    return [*drawn, _time_figure(timed(results))] if timed(results) else drawn
+
+
+def _trade_off_figure(rows: dict[Any, Row]) -> Figure:
+    """Figure 1."""
+    measures = [(name, label) for name, label, _ in MEASURES[2:] if any(row.mean(name) is not None for key, row in
+                rows.items() if isinstance(key, tuple))]  # fmt: skip
+    figure, (panels,) = subplots(1, len(measures), width=4.2 if len(measures) == 1 else 3.6, height=3.4)
+    for axes, (measure, label) in zip(panels, measures, strict=True):
+        _trade_off(axes, rows, measure)
+        axes.set(xlabel="PSNR (dB)", ylabel=label)
+    panels[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    caption = (
+        "One set of weights, every point another way to sample: the best place is the lower right. Numbers at points "
+        "are T and n. Follow the discs from few steps to many, and the squares from one sample to the mean of many: "
+        "both walk along the same trade-off, in opposite directions."
+    )
+    return Figure("trade_off", figure, caption)
+
+
+def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
+    strided_, linear = ({key: rows[key] for key in sorted(key for key in rows if isinstance(key, tuple)
+                         and (key[1] is None) == none)} for none in (True, False))  # fmt: skip
+    averages = {key: row for key, row in averages_of(rows).items() if row.mean(measure) is not None}
+
+    def points(chosen: dict[Any, Row], label: str, style: str, color: str, numbers: Sequence[Any]) -> None:
+        if not chosen:
+            return
+        at = [(row.mean("psnr"), row.mean(measure)) for row in chosen.values()]
+        axes.plot(*zip(*at, strict=True), style, color=color, markersize=4, label=label)
+        for place, number in zip(at, numbers, strict=False):
+            axes.annotate(str(number), place, xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=color)
+
+    points(strided_, "one sample, T steps", "o-", PALETTE[0], [steps for steps, _ in strided_])
+    points(linear, "the same, linear betas", "o", PALETTE[5], ())
+    points(averages, "mean of n, few steps", "s-", PALETTE[1], list(averages))
+    for name, marker, color in (("regression", "D", PALETTE[2]), ("initial", "^", PALETTE[3])):
+        if name in rows and rows[name].mean(measure) is not None:
+            axes.plot(rows[name].mean("psnr"), rows[name].mean(measure), marker, color=color, label=LABELS[name])
+    if (truth := rows.get("sharp")) and (level := truth.mean(measure)) is not None and measure != LPIPS:
+        axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":")
+
+
+def _averaging_figure(averages: dict[int, Row]) -> Figure:
+    figure, ((axes,),) = subplots(width=4.6, height=2.9)
+    a, b = mean_law(averages)
+    grid = np.geomspace(1, max(averages), 50)
+    axes.plot(1 / grid, (a + b / grid) / a, color=PALETTE[0], linewidth=1, label=f"1 + {b / a:.2f} / n, fitted")
+    axes.plot(1 / grid, 1 + 1 / grid, "--", color="0.5", linewidth=1, label="1 + 1/n, a perfect sampler")
+    measured = [(1 / n, (row.mean("mse") or 0.0) / a) for n, row in averages.items()]
+    axes.plot(*zip(*measured, strict=True), "o", color=PALETTE[1], label="measured")
+    axes.set(xlabel="1 / samples averaged", ylabel="squared error, of an endless average")
+    axes.legend()
+    caption = (
+        "Squared error against 1/n is a straight line for every sampler whose samples are independent. Its slope is "
+        "their variance; where it is below the dashed line, samples vary less than what is unknown does."
+    )
+    return Figure("averaging", figure, caption)
+
+
+def _pictures(results: list[Result]) -> list[Figure]:
+    """Of the built-in pictures alone, where the runs have their arrays."""
+    ours = [run for run in of_task(results, refining.restore) if not is_elsewhere(run)]
+    predicted = [run for run in of_task(results, refining.predict) if not is_elsewhere(run)]
+    if not ours or len(predicted) < 2 or not all(run.arrays for run in [*ours, *predicted]):
+        return []
+    if ours[0].job.settings["pictures"]["held_out"] != ["held out"]:
+        return []
+    groups = {(steps_of(runs[0]), runs[0].job.settings["samples"]): runs for runs in _by_schedule(ours)}
+    rows = rows_of(results)
+    best, many = best_perception(rows), most_steps(rows)
+    (regression,) = (run for run in predicted if run.job.settings["network"] != ours[0].job.settings["network"])
+    shown = {f"mean of {key[1]}, T = {key[0][0]}": key for key in groups if key[1] > 1}
+    shown |= {f"one sample, T = {schedule[0]}": (schedule, 1) for schedule in (best and best[0], many) if schedule}
+    names = regression.values["names"]
+    figure, panels = subplots(len(names), 3 + len(shown), width=1.9, height=2.0)
+    for i, (name, row) in enumerate(zip(names, panels, strict=True)):
+        y, x = shown_pair(regression, name)
+        columns = {"blurry": y, "plain regression": regression.arrays["initial"][i]}
+        for label, key in shown.items():
+            run = next(run for run in groups[key] if name in run.values["names"])
+            columns[label] = run.arrays["means"][run.values["names"].index(name), -1]
+        for axes, (title, picture) in zip(row, (columns | {"sharp": x}).items(), strict=True):
+            show_picture(axes, picture, title)
+    caption = (
+        "Regression and averages are nearest to the truth pixel by pixel. Which column looks most like the last one? "
+        "Look at fur and seams, and for grain where there should be none."
+    )
+    return [Figure("pictures", figure, caption)]
+
+
+def _time_figure(found: dict[int, dict[bool, Result]]) -> Figure:
+    """Figure 6."""
+    figure, ((axes,),) = subplots(width=5.0, height=3.2)
+    for arms in found.values():
+        for residual, color, label in ((True, PALETTE[0], "predict and refine"), (False, PALETTE[1], "no predictor")):
+            macs, quality = curve_of(arms[residual])
+            first = arms is next(iter(found.values()))
+            axes.plot(np.divide(macs, 1e9), quality, "o-", color=color, markersize=3, label=label if first else None)
+            for cost, value, steps in zip(macs, quality, arms[residual].job.settings["times"], strict=True):
+                if first:
+                    axes.annotate(str(steps), (cost / 1e9, value), xytext=(3, 3), textcoords="offset points",
+                                  fontsize=6.5, color=color)  # fmt: skip
+    measure = quality_of(arms[True])
+    axes.set(
+        xscale="log", xlabel="G multiply-adds of a sample", ylabel=dict((n, label) for n, label, _ in MEASURES)[measure]
+    )
+    axes.legend()
+    caption = (
+        "Lower is better, left is cheaper; numbers are T, and several lines of a colour are seeds. Draw a horizontal "
+        "line: how far apart do the two curves cross it?"
+    )
+    return Figure("time", figure, caption)
+
+
+# Evidence
+
+
+def evidence(results: list[Result]) -> dict[str, Evidence]:
+    found: dict[str, Evidence] = {}
+    ends = {name: row for name, (_, row) in ends_of(rows_of(results)).items()}
+    if {"single", "averaged", "regression"} <= set(ends):
+        found |= _ends_evidence(ends)
+    elsewhere = {name: row for name, (_, row) in ends_elsewhere(results).items()}
+    compared = [elsewhere.get(name) for name in ("single", "averaged", "regression")]
+    if all(row and row.scores.get(LPIPS) for row in compared):
+        found["C3.4"] = _elsewhere_evidence(*compared)
+    if effects := weight_effects(results):
+        found["C3.6"] = _weights_evidence(effects, results)
+    if arms := timed(results):
+        found["C3.8"] = _time_evidence(arms)
+    return found
+
+
+def better(label: str, measure: str, ours: Row, theirs: Row, unit: str = "") -> Comparison:
+    """By how much we are better, whatever the sense of the measure."""
+    a, b, pictures = aligned_scores(ours.scores[measure], theirs.scores[measure])
+    return paired(label, *((a, b) if measure in ("psnr", "ssim") else (b, a)), pictures, unit)
+
+
+def _ends_evidence(ends: dict[str, Row]) -> dict[str, Evidence]:
+    single, mean, regression = (ends[name] for name in ("single", "averaged", "regression"))
+    many = f"; in most steps {ends['many'].cell('psnr', 2)} dB" if "many" in ends else ""
+    said = {name: f"{row.cell('psnr', 2)} dB / {row.cell('ssim', 3)}" for name, row in ends.items()}
+    found = {
+        "C3.3": Evidence(
+            (better("PSNR, averaged − single", "psnr", mean, single, "dB"),),
+            ours=f"{single.cell('psnr', 2)} dB against {mean.cell('psnr', 2)} dB{many}",
+        ),
+        "C3.2": Evidence(
+            (
+                better("PSNR, averaged − regression", "psnr", mean, regression, "dB"),
+                better("SSIM, averaged − regression", "ssim", mean, regression),
+            ),
+            ours=f"averaged {said['averaged']}, regression {said['regression']}",
+            reduced=REDUCED,
+        ),
+    }
+    measured = [name for name in (LPIPS, NIQE, KID) if None not in (single.mean(name), regression.mean(name))]
+    if LPIPS in measured:
+        compared = (f"{name} {single.cell(name, 3)} against {regression.cell(name, 3)}" for name in measured)
+        found["C3.1"] = Evidence(
+            tuple(better(f"{name}, regression − single", name, single, regression) for name in measured if name != KID),
+            ours="; ".join(compared).replace(KID, f"1000 {KID}"),
+            reduced=REDUCED,
+        )
+    return found
+
+
+REDUCED = "small networks and synthetic blur; the only rival is a plain regression with the same predictor"
+
+
+def _elsewhere_evidence(single: Row, mean: Row, regression: Row) -> Evidence:
+    comparisons = (
+        better(f"LPIPS, regression − {label}", LPIPS, row, regression)
+        for label, row in (("single", single), ("averaged", mean))
+    )
+    return Evidence(
+        tuple(comparisons),
+        ours="LPIPS " + " / ".join(row.cell(LPIPS, 3) for row in (single, mean, regression)) + ", single samples / "
+        "averages / regression",
+        reduced=f"{REDUCED}; documents, drawings and views through lenses instead of HIDE; LPIPS alone",
+    )
+
+
+def _weights_evidence(effects: dict[tuple[int, str], float], results: list[Result]) -> Evidence:
+    comparison = learning.over_seeds_and_pictures("PSNR, averaged − last weights", effects, "dB")
+    means = [np.mean([np.mean(run.values[key]) for run in regressions(results)]) for key in ("psnr", "last")]
+    return Evidence(
+        (comparison,), ours=f"{means[0]:.2f} dB with the moving average of the weights, {means[1]:.2f} dB without",
+        reduced="of three factors the moving average alone; HINet was not run",
+    )  # fmt: skip
+
+
+def _time_evidence(found: dict[int, dict[bool, Result]]) -> Evidence:
+    ratios = {
+        cost: np.array([speed_up(curve_of(arms[True], cost), curve_of(arms[False], cost)) for arms in found.values()])
+        for cost in ("macs", "seconds")
+    }
+    arms = next(iter(found.values()))
+    counts = [f"{arms[residual].values['parameters']:,}" for residual in (True, False)]
+    macs, seconds = (f"{np.exp(np.mean(np.log(values))):.1f}" for values in ratios.values())
+    return Evidence(
+        tuple(
+            paired(f"log2 of how many times fewer {name}", list(np.log2(values)), [0.0] * len(values), list(found))
+            for name, values in zip(("multiply-adds", "seconds"), ratios.values(), strict=True)
+        ),
+        ours=f"{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {seconds} times less time, with "
+        f"{counts[0]} against {counts[1]} parameters",
+    )
+
+
+STUDY = Study(
+    "t_step_tradeoff", "Steps, averages and the price of perception (Figures 1 and 6, Tables 1, 2 and 4)", "refinement",
+    "13_t_step_tradeoff", PROFILES, jobs, tables, figures, evidence,
+    claims=("C3.1", "C3.2", "C3.3", "C3.4", "C3.6", "C3.8"),
+)  # fmt: skip

@@ -1,0 +1,162 @@
+"""What the studies of refinement share: pairs that differ in blur alone, and scores that measure what they say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from deblur_core import metrics, weights
+from deblur_core.data.training_pairs import Blur
+from deblur_core.models.refinement import Design, refinement_loss
+from deblur_core.runs import run_job
+from deblur_core.studies import refining
+from deblur_core.studies.learning import Pictures
+from deblur_core.training import Settings
+
+TINY = Design(4, 4, (1, 2), blocks=1)
+PICTURES = Pictures(crop=32, blur=Blur(size=7, kinds=("x", "y"), count=8, shortest=4.0))
+SETTINGS = Settings(steps=4, batch=2, crop=32, precision="float32", validate_every=4, average=0.5, learning_rate=1e-2)
+
+
+def texture(height=64, width=64, seed=0):
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+# Pictures
+
+
+def test_pairs_of_two_blurs_have_the_same_sharp_picture():
+    """Otherwise the length of a motion would not be all that differs."""
+    short, long = (refining.blurred(replace(PICTURES, blur=replace(PICTURES.blur, size=size))) for size in (5, 9))
+    assert short.keys() == long.keys() and len(short) == 6
+    for name in short:
+        assert torch.equal(short[name][1], long[name][1])
+        assert metrics.psnr(*short[name]) > metrics.psnr(*long[name])
+
+
+def test_pictures_elsewhere_are_in_colour_and_opaque():
+    found = refining.sharp_pictures("elsewhere")
+    assert set(found) == set(refining.ELSEWHERE)
+    for picture in found.values():
+        assert picture.dtype == torch.uint8 and picture.shape[0] == 3 and picture.float().std() > 10
+    assert (found["logo"][:, 0, 0] == 255).all(), "what is transparent is white"
+    assert set(found["horse"].unique().tolist()) == {0, 255}
+
+
+# Scores
+
+
+def test_texture_distance_asks_how_strong_differences_are_and_not_where():
+    x = texture()
+    assert refining.texture_distance(x, x) == 0
+    assert refining.texture_distance(x.flip(-1), x) == pytest.approx(0, abs=1e-4)
+    faint, strong = (0.5 + factor * (x - 0.5) for factor in (0.5, 1.5))
+    mean = 255 * torch.cat([x.diff(dim=axis).abs().flatten() for axis in (-1, -2)]).mean().item()
+    for other in (faint, strong):
+        assert refining.texture_distance(other, x) == pytest.approx(0.5 * mean, rel=1e-4)
+
+
+def test_entropy_is_the_number_of_yes_no_questions():
+    values = torch.arange(-8, 8).float() / 255
+    assert refining.entropy(refining.level_counts(values)) == 4
+    assert refining.entropy(refining.level_counts(torch.full((9,), -0.2))) == 0
+    counts = refining.level_counts(torch.tensor([-1.0, 0.0, 1.0, 0.4 / 255]))
+    assert counts[[0, 255, 510]].tolist() == [1, 2, 1] and counts.sum() == 4
+
+
+def test_averages_of_independent_samples_lose_their_noise():
+    x = 0.25 + texture() / 2
+    samples = x + 0.1 * torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = refining.score_averages(samples, x)
+    assert list(found) == [1, 2, 4, 8]
+    for count, scores in found.items():
+        assert scores["mse"] == pytest.approx(0.01 / count, rel=0.05)
+    psnr, ssim = ([scores[name] for scores in found.values()] for name in ("psnr", "ssim"))
+    assert psnr == sorted(psnr) and ssim == sorted(ssim)
+    assert refining.doublings(6) == [1, 2, 4] and refining.doublings(1) == [1]
+
+
+# Networks and jobs
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return refining.train_job(TINY, PICTURES, SETTINGS)
+
+
+def test_last_and_averaged_weights_are_scored_apart(trained):
+    values = run_job(trained).values
+    assert len(values["names"]) == len(values["psnr"]) == len(values["last"]) == 6
+    assert values["psnr"] != values["last"]
+    same = refining.train_job(TINY, PICTURES, replace(SETTINGS, average=0.0))
+    values = run_job(same).values
+    assert values["psnr"] == values["last"]
+    assert values["curve"][-1]["drift"] > 0
+
+
+def test_a_network_without_predictor_has_nothing_to_predict():
+    values = run_job(refining.train_job(replace(TINY, predictor_width=0), PICTURES, SETTINGS)).values
+    assert values["names"] == [] and values["curve"][0]["loss"] > 0
+
+
+def test_weights_come_back_from_their_job(trained):
+    result = run_job(trained)
+    from deblur_core.runs import Context
+
+    model = refining.open_network(Context(result=lambda job: result), trained.to_json())
+    names = set(model.state_dict())
+    assert names == set(result.arrays) and not model.training
+    y, x = texture(16, 16), texture(16, 16, seed=1)
+    assert torch.isfinite(refinement_loss(model, (y, x), torch.Generator()))
+
+
+def test_new_weights_are_new_jobs(monkeypatch):
+    def keys(sha256):
+        monkeypatch.setattr(weights, "names", lambda: ["refinement"])
+        monkeypatch.setattr(weights, "card", lambda name: {"sha256": sha256})
+        return {job.key for job in refining.restore_jobs("refinement", PICTURES, parts=2, steps=3, samples=1)}
+
+    assert len(keys("a") | keys("b")) == 4 and keys("a") == keys("a")
+
+
+def test_a_part_of_the_pictures_is_restored_as_all_of_them_are(trained):
+    settings = {"steps": 3, "samples": 2, "last": 0.99, "shown": 2}
+    (whole,) = refining.restore_jobs(trained, PICTURES, **settings)
+    whole, parts = (
+        run_job(whole),
+        [run_job(job) for job in refining.restore_jobs(trained, PICTURES, parts=4, **settings)],
+    )
+    names = [name for part in parts for name in part.values["names"]]
+    assert sorted(names) == sorted(whole.values["names"]) and len(set(names)) == 6
+    for part in parts:
+        for i, name in enumerate(part.values["names"]):
+            j = whole.values["names"].index(name)
+            assert part.values["averages"][i] == whole.values["averages"][j]
+            assert np.array_equal(part.arrays["samples"][i], whole.arrays["samples"][j])
+    first, both = whole.arrays["means"][:, 0].astype(int), whole.arrays["means"][:, 1]
+    assert np.array_equal(first, whole.arrays["samples"][:, 0])
+    assert np.abs(whole.arrays["samples"].mean(1) - both).max() <= 1, "the mean of both, rounded"
+    assert whole.arrays["deviation"].shape == (6, 3, 32, 32)
+
+
+def test_a_sample_costs_one_prediction_and_a_denoising_every_step():
+    from deblur_core.models.refinement import Refinement
+
+    costs = [refining.multiply_adds(Refinement(TINY), (1, 3, 32, 32), steps) for steps in (1, 2, 11)]
+    assert costs[2] - costs[1] == 9 * (costs[1] - costs[0]) > 0
+    without = Refinement(replace(TINY, predictor_width=0))
+    assert refining.multiply_adds(without, (1, 3, 32, 32), 2) == 2 * (costs[1] - costs[0])
+
+
+def test_judges_find_the_sharp_picture_perfect(trained):
+    for measure in refining.PERCEPTUAL:
+        if not metrics.available(measure)[0]:
+            pytest.skip(metrics.available(measure)[1])
+    pictures = replace(PICTURES, crop=256, blur=replace(PICTURES.blur, kinds=("x",)))
+    job = refining.predict_job(trained, pictures)
+    sharp, blurry = (run_job(refining.judge_job([job], array)).values for array in ("sharp", "blurry"))
+    assert max(sharp[refining.LPIPS]) < 1e-3 < min(blurry[refining.LPIPS])
+    assert np.mean(sharp[refining.NIQE]) < np.mean(blurry[refining.NIQE])
+    assert sharp[refining.KID][0] < blurry[refining.KID][0]
+    assert sharp["names"] == blurry["names"] and len(sharp["names"]) == 3

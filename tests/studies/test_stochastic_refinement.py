@@ -1,0 +1,158 @@
+"""Samples and their spread: what made-up results lead to, and a run in seconds."""
+
+import numpy as np
+import pytest
+import torch
+
+from deblur_core import studies
+from deblur_core.data.training_pairs import Blur
+from deblur_core.runs import Result, Store, run_job
+from deblur_core.studies import refining
+from deblur_core.studies import stochastic_refinement as refinement
+from deblur_core.studies.claims import verdict
+
+STUDY = studies.get("stochastic_refinement")
+PICTURES = [f"picture{i}, x" for i in range(12)]
+
+
+def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(720, 1280), own_loss=False):
+    """Results at overnight's sizes: standard deviations in grey levels from the shortest motion to the longest, dB that
+    the initial prediction gains, bits of the residual, dB that large pictures lose; whether the prediction had a
+    loss of its own."""
+    random = np.random.default_rng(0)
+    noise = 0.05 * random.normal(size=len(PICTURES))
+    found, lengths = [], sorted({refinement.length_of(Result(job, {}, {}, {})) for job in restoring()})
+    for job in STUDY.jobs(refinement.PROFILES["overnight"]):
+        name = job.task.rpartition(":")[2]
+        values = {"names": PICTURES}
+        if name == "restore":
+            if job.settings["part"]:
+                continue
+            spread = spreads[lengths.index(job.settings["pictures"]["blur"]["size"] - 1)]
+            scores = {str(n): {"psnr": 25.0 + n, "mse": 0.01 / n} for n in (1, 2, 4, 8)}
+            values |= {"deviation": list((spread + noise) / 255), "blurry": [25.0] * 12, "averages": [scores] * 12}
+        elif name == "predict":
+            blurry, initial = ([{"psnr": 25 + psnr + i, "texture": 3.0} for i, psnr in enumerate(step + noise)]
+                               for step in (0, gain))  # fmt: skip
+            values |= {
+                "blurry": blurry, "initial": initial, "corrected": [26.0] * 12, "drift": [[1.0, -1.0, 0.0]] * 12,
+                "entropy": [[7.0, 4.5, residual + step] for step in noise], "pooled": [7.2, 4.6, residual],
+                "own_loss": own_loss,
+            }  # fmt: skip
+        elif name == "whole_and_tiles":
+            values |= {key: [[28.0 - lost + step, 28.0] for step in noise / 10] for key in ("initial", "samples")}
+            values["size"] = list(size)
+        else:
+            values |= {
+                "psnr": [26.0] * 12, "last": [25.9] * 12, "blurry": [25.0] * 12, "parameters": 1000,
+                "curve": [{"step": 1, "loss": 0.9, "psnr": 25.0, "drift": 1.0}, {"step": 2, "loss": 0.2, "psnr": 26.0,
+                                                                             "drift": 0.5}],
+            }  # fmt: skip
+        found.append(Result(job, values, {}, {}))
+    return found
+
+
+def restoring():
+    return [job for job in STUDY.jobs(refinement.PROFILES["overnight"]) if job.task.endswith(":restore")]
+
+
+@pytest.mark.parametrize(
+    ("claim", "options", "says"),
+    [
+        ("C3.7", {"spreads": (3.0, 4.0, 5.0)}, "reproduced"),
+        ("C3.7", {"spreads": (5.0, 4.0, 3.0)}, "contradicted"),
+        ("C3.7", {"spreads": (3.0, 5.0, 4.0)}, "contradicted"),  # it has to grow all the way
+        ("C3.9", {"residual": 4.0}, "reproduced"),
+        ("C3.9", {"residual": 7.5}, "contradicted"),
+        ("C3.10", {"gain": 1.0}, "reproduced"),
+        ("C3.10", {"gain": -1.0}, "contradicted"),
+        ("C3.10", {"gain": 1.0, "own_loss": True}, "inconclusive"),  # the claim is about a predictor without
+        ("C3.11", {"lost": 0.0}, "reproduced"),
+        ("C3.11", {"lost": 0.05}, "reproduced"),  # a little
+        ("C3.11", {"lost": 0.2}, "contradicted"),
+        ("C3.11", {"size": (256, 256)}, "inconclusive"),  # nothing is said of such pictures
+    ],
+)
+def test_verdicts_follow_the_numbers(claim, options, says):
+    assert verdict(STUDY.evidence(made_up(**options))[claim]) == says
+
+
+def test_pictures_under_three_motions_are_paired():
+    comparisons = STUDY.evidence(made_up())["C3.7"].comparisons
+    assert [comparison.n for comparison in comparisons] == [12, 12]
+    assert [comparison.effect for comparison in comparisons] == pytest.approx([1, 1])
+    assert comparisons[0].high - comparisons[0].low < 1e-6, "what pictures have in common cancels"
+
+
+def test_frames_of_one_scene_are_one_picture():
+    assert refining.picture_of("GOPR0372_07_00_000047, shake") == refining.picture_of("GOPR0372_07_00_000048, shake")
+    assert refining.picture_of("kodim01, x") == "kodim01"
+
+
+def test_three_lengths_up_to_the_longest_that_was_learnt():
+    assert refinement.lengths_of(Blur(size=15)) == [6, 10, 14] and refinement.lengths_of(Blur(size=9)) == [4, 6, 8]
+    for job in restoring():
+        blur = job.settings["pictures"]["blur"]
+        assert blur["size"] - 1 == blur["shortest"], "one length, not a range of them"
+
+
+def test_crops_cover_the_picture_and_lose_their_rims():
+    picture = torch.arange(3 * 260 * 400).reshape(1, 3, 260, 400)
+    tiles = refinement.to_tiles(picture)
+    assert tiles.shape == (6, 3, 128, 128)
+    assert torch.equal(tiles[4], picture[0, :, 128:256, 128:256])
+    inside = refinement.inside(tiles)
+    assert inside.shape == (3, 6 * 96, 96) and torch.equal(inside[:, 96:192], picture[0, :, 16:112, 144:240])
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return studies.collect(STUDY, "smoke", Store(tmp_path_factory.mktemp("home")), compute=True)
+
+
+def test_an_untrained_predictor_does_not_care_for_the_size(results):
+    (compared,) = refining.of_task(results, refinement.whole_and_tiles)
+    assert np.allclose(*np.transpose(compared.values["initial"]), atol=0.01)
+
+
+def test_errors_of_samples_are_that_of_their_mean_and_their_scatter(results):
+    for run in refining.of_task(results, refining.restore):
+        n = run.job.settings["samples"]
+        for scores, deviation in zip(run.values["averages"], run.values["deviation"], strict=True):
+            expected = scores[str(n)]["mse"] + deviation**2 * (n - 1) / n
+            assert scores["1"]["mse"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_tables_and_figures_take_any_subset(results):
+    bare = [Result(result.job, result.values, {}, {}) for result in results]  # as recorded ones
+    for subset in ([], results[:1], results[2:3], results[4:], bare, results):
+        for table in STUDY.tables(subset):
+            assert table.to_markdown()
+        assert all(figure.caption for figure in STUDY.figures(subset))
+    assert len(STUDY.tables(results)) == 5
+    assert {figure.name for figure in STUDY.figures(results)} == {
+        "training", "restorations", "deviation", "spread", "entropy"
+    }  # fmt: skip
+    assert {figure.name for figure in STUDY.figures(bare)} == {"training", "spread"}
+    assert set(STUDY.evidence(results)) == set(STUDY.claims) and STUDY.evidence([]) == {}
+
+
+def test_only_built_in_pictures_are_shown():
+    assert {figure.name for figure in STUDY.figures(made_up())} == {"training", "spread"}
+
+
+def test_the_colour_loss_is_the_only_difference_of_the_two_trainings():
+    arms = refinement.by_colour_weight([Result(job, {}, {}, {}) for job in studies.jobs(STUDY, "overnight")])
+    free, held = arms[0.0], arms[1.0]
+    for one, other in zip(free, held, strict=True):
+        mine, theirs = one.job.settings, other.job.settings
+        assert mine.pop("design") == theirs.pop("design") | {"colour_weight": 0.0}
+        assert mine == theirs
+
+
+def test_profiles_run_what_they_say():
+    for profile in studies.PROFILES:
+        jobs = studies.jobs(STUDY, profile)
+        assert len({job.key for job in jobs}) == len(jobs)
+    first = run_job(studies.jobs(STUDY, "smoke")[0])
+    assert first.values["curve"][-1]["step"] == 3

@@ -1,0 +1,241 @@
+"""The trade-off in T: laws that hold for every sampler, and what made-up results lead to."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from deblur_core import metrics, studies
+from deblur_core.runs import Result, Store
+from deblur_core.studies import refining
+from deblur_core.studies import t_step_tradeoff as tradeoff
+from deblur_core.studies.claims import verdict
+
+STUDY = studies.get("t_step_tradeoff")
+OVERNIGHT = tradeoff.PROFILES["overnight"]
+
+
+# Laws
+
+
+def test_error_of_averages_falls_on_a_line_over_one_by_n():
+    a, b = tradeoff.decompose({n: 2.0 + 0.5 / n for n in (1, 2, 4, 8)})
+    assert (a, b) == (pytest.approx(2.0), pytest.approx(0.5))
+
+
+def test_a_curve_moved_to_the_right_is_that_many_times_slower():
+    costs, quality = [1.0, 10.0, 100.0], [0.5, 0.3, 0.2]
+    slower = ([3 * cost for cost in costs], quality)
+    assert tradeoff.speed_up((costs, quality), slower) == pytest.approx(3)
+    assert tradeoff.speed_up(slower, (costs, quality)) == pytest.approx(1 / 3)
+
+
+def test_curves_are_compared_where_both_have_been():
+    """One that never gets as good is compared at its own best."""
+    costs = [1.0, 2.0, 4.0]
+    assert tradeoff.speed_up((costs, [0.5, 0.3, 0.1]), (costs, [0.6, 0.5, 0.5])) == pytest.approx(2)
+    assert tradeoff.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx(math.sqrt(2))
+    assert tradeoff.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == math.inf
+    assert tradeoff.cost_of(0.3, (costs, [0.5, 0.2, 0.4])) < 2, "what was reached stays reached"
+
+
+@pytest.mark.parametrize("profile", studies.PROFILES)
+def test_every_schedule_may_start_from_noise(profile):
+    size = tradeoff.PROFILES[profile]
+    for schedule in (*size.grid, size.few, *((steps, None) for steps in size.times)):
+        assert tradeoff.ends_in_noise(schedule)
+    assert not tradeoff.ends_in_noise((10, 0.02))
+
+
+@pytest.mark.parametrize("profile", studies.PROFILES)
+def test_jobs_are_different_and_judges_come_last(profile):
+    jobs = studies.jobs(STUDY, profile)
+    tasks = [job.task.rpartition(":")[2] for job in jobs]
+    assert "judge" not in tasks[: len(tasks) - tasks.count("judge")]
+    others = [job.key for job in jobs if not job.task.endswith(":judge")]
+    assert len(set(others)) == len(others)
+    for job in jobs:
+        if job.task.endswith(":restore"):
+            sources = job.settings["pictures"]["held_out"]
+            count = {"held out": 3, "Kodak24": 24, "elsewhere": 8}[sources[0]]
+            assert job.settings["parts"] <= count * len(job.settings["pictures"]["blur"]["kinds"]), "no part is empty"
+    if size := tradeoff.PROFILES[profile].direct:
+        with_predictor, without = size.designs
+        assert with_predictor.predictor_width == 2 * with_predictor.denoiser_width or profile == "smoke"
+        assert without.predictor_width == 0 and without.denoiser_width >= with_predictor.predictor_width
+
+
+def test_what_needs_weights_of_others_is_left_out_where_they_are_missing(monkeypatch):
+    monkeypatch.setattr(metrics, "available", lambda name: (False, "not available"))
+    tasks = [job.task for job in studies.jobs(STUDY, "laptop")]
+    assert not any(task.endswith(":judge") for task in tasks) and any(task.endswith(":restore") for task in tasks)
+    assert any(job.task.endswith(":judge") for job in studies.jobs(STUDY, "overnight"))
+
+
+# Made-up results
+
+
+NAMES = [f"kodim{i:02}, {kind}" for i in range(1, 13) for kind in ("shake", "x")]
+
+
+def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25), faster=4.0, weights=0.05, seeds=3):
+    """Results at overnight's sizes: PSNR in dB; LPIPS of a sample, of averages, of regression; how many times fewer
+    steps a network with predictor needs; dB gained by averaging weights."""
+    random = np.random.default_rng(0)
+    noise = random.normal(size=len(NAMES)) / 20
+    difficulty = np.arange(len(NAMES)) / 3
+    found, kinds = [], {}
+    for job in STUDY.jobs(OVERNIGHT):
+        name, settings = job.task.rpartition(":")[2], job.settings
+        values = {"names": NAMES}
+        if name == "restore":
+            samples = settings["samples"]
+            kinds[job.key] = "averaged" if samples > 1 else "single"
+            if settings["part"]:
+                continue
+            values["averages"] = [
+                {str(n): scores(single + (averaged - single) * (1 - 1 / n) * 16 / 15 + step)
+                 for n in refining.doublings(samples)}
+                for step in noise + difficulty
+            ]  # fmt: skip
+        elif name == "predict":
+            kinds[job.key] = "regression" if "regression" in settings["network"] else "initial"
+            level = regression if kinds[job.key] == "regression" else 26.0
+            values |= {"blurry": [scores(25.0 + step) for step in difficulty],
+                       "initial": [scores(level + step) for step in difficulty + noise]}  # fmt: skip
+        elif name == "judge":
+            (kind,) = {kinds.get(tradeoff.Job.from_json(job).key, "single") for job in settings["of"]}
+            level = {"single": lpips[0], "averaged": lpips[1], "regression": lpips[2], "initial": 0.3}[kind]
+            values |= {refining.LPIPS: list(level + noise / 50), refining.NIQE: list(4 + 10 * level + noise),
+                       refining.KID: [level / 10, 0.001]}  # fmt: skip
+        elif name == "quality_over_steps":
+            settings = settings["network"]["settings"]
+            if settings["seed"] >= seeds:
+                continue
+            quality = [0.5, 0.4, 0.3, 0.25, 0.22, 0.2]
+            cost = 1.0 if settings["design"]["predictor_width"] else faster
+            costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in OVERNIGHT.times]
+            values |= {"macs": costs, "seconds": costs, "parameters": 1000}
+            values |= {key: [[value] * len(NAMES) for value in quality] for key in ("psnr", "texture", refining.LPIPS)}
+        elif not settings["design"]["denoiser_width"]:
+            last = 28 + difficulty
+            values |= {"psnr": list(last + weights + noise), "last": list(last), "blurry": [25.0] * len(NAMES)}
+        else:
+            continue
+        found.append(Result(job, values, {}, {}))
+    return found
+
+
+def scores(psnr):
+    return {"psnr": psnr, "mse": 10 ** (-psnr / 10), "ssim": psnr / 100, "texture": 10 - psnr / 10}
+
+
+@pytest.mark.parametrize(
+    ("claim", "options", "says"),
+    [
+        ("C3.3", {}, "reproduced"),
+        ("C3.3", {"single": 30.0}, "contradicted"),
+        ("C3.8", {"faster": 4.0}, "reproduced"),
+        ("C3.8", {"faster": 0.5}, "contradicted"),
+        ("C3.8", {"faster": 4.0, "seeds": 1}, "inconclusive"),
+        # However clear: the paper's rivals, data or factors are not here.
+        ("C3.1", {}, "inconclusive"),
+        ("C3.2", {}, "inconclusive"),
+        ("C3.4", {}, "inconclusive"),
+        ("C3.6", {}, "inconclusive"),
+    ],
+)
+def test_verdicts_follow_the_numbers(claim, options, says):
+    evidence = STUDY.evidence(made_up(**options))[claim]
+    assert verdict(evidence) == says
+    assert evidence.reduced or claim in ("C3.3", "C3.8")
+
+
+@pytest.mark.parametrize(
+    ("claim", "better", "worse"),
+    [
+        ("C3.1", {"lpips": (0.1, 0.2, 0.3)}, {"lpips": (0.4, 0.2, 0.3)}),
+        ("C3.2", {"regression": 28.0}, {"regression": 31.0}),
+        ("C3.4", {"lpips": (0.1, 0.2, 0.3)}, {"lpips": (0.4, 0.5, 0.3)}),
+        ("C3.6", {"weights": 0.1}, {"weights": -0.1}),
+        ("C3.8", {"faster": 3.0}, {"faster": 0.3}),
+    ],
+)
+def test_effects_are_positive_on_the_paper_s_side(claim, better, worse):
+    assert all(comparison.low > 0 for comparison in STUDY.evidence(made_up(**better))[claim].comparisons)
+    assert all(comparison.high < 0 for comparison in STUDY.evidence(made_up(**worse))[claim].comparisons)
+
+
+def test_pictures_count_once_however_often_they_were_blurred():
+    (comparison,) = STUDY.evidence(made_up())["C3.3"].comparisons
+    assert comparison.n == 12 and comparison.effect == pytest.approx(2.0)
+
+
+def test_speed_is_told_in_times():
+    evidence = STUDY.evidence(made_up(faster=4.0))["C3.8"]
+    assert evidence.comparisons[0].effect == pytest.approx(2.0), "log2"
+    assert evidence.ours.startswith("4.0 times")
+
+
+def test_tables_show_what_was_measured():
+    tables = {table.title: table for table in STUDY.tables(made_up())}
+    ends = {row[0]: row[1:] for row in tables["The two ends, and between them"].rows}
+    assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (500)"][3] == "0.100"
+    assert len(tables["The law of averaging"].rows) == 5
+    assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
+    assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
+
+
+def test_the_best_schedule_of_a_picture_is_chosen_by_the_others():
+    """One picture alone would pick what chance made good for it."""
+
+    def row(first, others):
+        scores = {"a, x": first, **{f"{name}, x": others for name in "bcd"}}
+        return tradeoff.Row({"texture": scores, "psnr": dict.fromkeys(scores, 30.0)})
+
+    rows = {(10, None): row(5.0, 1.0), (20, None): row(1.0, 2.0), 4: row(0.0, 0.0), "blurry": row(0.0, 0.0)}
+    schedule, chosen = tradeoff.best_perception(rows)
+    assert schedule == (20, None), "that is what most of them choose"
+    assert chosen.scores["texture"] == {"a, x": 5.0, "b, x": 2.0, "c, x": 2.0, "d, x": 2.0}
+    assert tradeoff.best_perception(rows, among=[(10, None)])[0] == (10, None)
+    assert tradeoff.best_perception({"blurry": row(0.0, 0.0)}) is None
+
+
+# A run
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return studies.collect(STUDY, "smoke", Store(tmp_path_factory.mktemp("home")), compute=True)
+
+
+def test_a_run(results):
+    rows = tradeoff.rows_of(results)
+    assert {"blurry", "sharp", "initial", "regression", (3, None), (4, 0.9), 1, 2} == set(rows)
+    assert rows["sharp"].mean("psnr") is None and rows["blurry"].mean(refining.LPIPS) is None
+    assert rows[2].mean("mse") <= rows[1].mean("mse"), "averaging cannot hurt"
+    assert tradeoff.most_steps(rows) == (4, 0.9) and tradeoff.averaged(rows) == 2
+    elsewhere = tradeoff.rows_of(results, elsewhere=True)
+    assert len(elsewhere["blurry"].scores["psnr"]) == len(refining.ELSEWHERE)
+    assert set(STUDY.evidence(results)) == {"C3.2", "C3.3", "C3.6", "C3.8"}
+
+
+def test_tables_and_figures_take_any_subset(results):
+    bare = [Result(result.job, result.values, {}, {}) for result in results]  # as recorded ones
+    for subset in ([], results[:3], results[3:4], results[5:7], results[-3:], bare, results, made_up()[::3], made_up()):
+        for table in STUDY.tables(subset):
+            assert table.to_markdown()
+        assert all(figure.caption for figure in STUDY.figures(subset))
+        STUDY.evidence(subset)
+    assert {figure.name for figure in STUDY.figures(results)} == {"trade_off", "averaging", "pictures", "time"}
+    assert {figure.name for figure in STUDY.figures(made_up())} == {"trade_off", "averaging", "time"}
+
+
+def test_all_rivals_are_trained_alike():
+    for rivals in (OVERNIGHT.direct, OVERNIGHT.averaged):
+        settings = [job.settings for job in rivals.jobs()]
+        assert all(one[key] == settings[0][key] for one in settings for key in ("pictures", "settings"))
+        assert len(rivals.seeds) >= 3
+        assert {one["seed"] for one in settings} == set(rivals.seeds)
+    assert asdict(OVERNIGHT.averaged.settings)["schedule"] == "constant", "a falling rate averages, too"
