@@ -1,0 +1,92 @@
+"""A kernel space made by hand, with nothing learned but principal components: what the learned one has to beat.
+
+    k(place) = mean + Σ_c w_c(place) component_c    y(place) = (k(place) * x)(place)
+
+The components are those of a collection of blur kernels, scaled so that weights w have variance 1 over it. Like the
+learned space (`models.kernel_space`), a code w is a grid of cells; between their centres weights are interpolated, so
+that blur varies smoothly over the picture. Extraction is least squares. On kernels whose weights vary over the picture:
+Nagy and O'Leary, "Restoring images degraded by spatially variant blur", SIAM J. Sci. Comput. 1998.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from scipy.fft import next_fast_len
+from torch import Tensor, nn
+
+from deblur_core.errors import UsageError
+from deblur_core.models.kernel_space import Encoding
+
+NOISE = 0.004
+"""Standard deviation that extraction expects of what the components do not explain, against weights of deviation 1."""
+
+
+class LinearKernelSpace(nn.Module):
+    """Same interface as `KernelSpace`; k holds the weights `(b, components, kh, kw)`.
+
+    Args: kernels (n, size, size), a collection, each of sum 1, size odd; components; cell, in pixels. Blur is true
+    convolution, the border of pictures is repeated.
+    """
+
+    def __init__(self, kernels: Tensor, components: int = 24, cell: int = 64):
+        super().__init__()
+        if len(kernels) <= components:
+            raise UsageError(
+                f"{components} components need more than {len(kernels)} kernels: pass a larger collection."
+            )
+        self.multiple, self.channels, size = cell, components, kernels.shape[-1]
+        flat = kernels.flatten(1).double()
+        _, scales, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+        shown = directions[:components] * scales[:components, None] / len(flat) ** 0.5
+        filters = torch.cat([flat.mean(0, keepdim=True), shown]).view(-1, 1, size, size)
+        self.register_buffer("filters", filters.float())
+        self.explained = float((scales[:components] ** 2).sum() / (scales**2).sum())
+
+    def kernel_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(components, kh, kw) of k for a picture of this size: at least 2 x 2 cells."""
+        return self.channels, *(max(2, -(-side // self.multiple)) for side in (height, width))
+
+    def blur(self, sharp: Tensor, k: Tensor) -> Tensor:
+        """The sharp pictures (b, c, h, w) blurred with k, not clipped; k of one picture blurs all of them."""
+        seen = self._components(sharp)
+        weights = self._spread(k.float(), *sharp.shape[-2:])
+        return seen[:, :, 0] + (seen[:, :, 1:] * weights[:, None]).sum(2)
+
+    @torch.no_grad()
+    def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
+        """The most probable weights under a normal prior, cell by cell: each from the pixels around its centre."""
+        seen = self._components(sharp)
+        left, seen = blurry.float() - seen[:, :, 0], seen[:, :, 1:]
+        _, rows, columns = self.kernel_shape(*sharp.shape[-2:])
+        cells = torch.eye(rows * columns, device=sharp.device).view(1, -1, rows, columns)
+        near = self._spread(cells, *sharp.shape[-2:])[0]  # (cells, h, w): each pixel's share in every cell
+        equations = []
+        for i, share in enumerate(near.sqrt()):
+            # Only here its share is not zero: half a cell beyond its own borders.
+            around = (..., *(slice(max(0, n * self.multiple - self.multiple // 2), (n + 2) * self.multiple)
+                             for n in divmod(i, columns)))  # fmt: skip
+            part = (share[around] * seen[around]).transpose(1, 2).flatten(2)  # (b, components, pixels, channels)
+            equations.append((part @ part.mT, part @ (share[around] * left[around]).flatten(1)[..., None]))
+        normal, right = (torch.stack(sides, 1) for sides in zip(*equations, strict=True))
+        normal = normal + NOISE**2 * torch.eye(self.channels, device=sharp.device)
+        weights = torch.linalg.solve(normal, right)[..., 0]  # (b, cells, components)
+        return Encoding(weights.mT.unflatten(2, (rows, columns)), None)
+
+    def _components(self, picture: Tensor) -> Tensor:
+        """The picture (b, c, h, w) convolved with mean and components: (b, c, 1 + components, h, w), in float32."""
+        size, filters = self.filters.shape[-1], self.filters.float()
+        padded = F.pad(picture.float(), (size // 2,) * 4, mode="replicate")
+        if padded.is_cuda:
+            correlated = F.conv2d(padded.flatten(0, 1)[:, None], filters.flip(2, 3))
+            return correlated.unflatten(0, picture.shape[:2])
+        # On a CPU Fourier transforms take a third of the time, forward and backward.
+        whole = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
+        product = torch.fft.rfft2(padded[:, :, None], whole) * torch.fft.rfft2(filters[:, 0], whole)
+        height, width = picture.shape[-2:]
+        return torch.fft.irfft2(product, whole)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]
+
+    def _spread(self, k: Tensor, height: int, width: int) -> Tensor:
+        """Numbers of cells `(b, c, kh, kw)` as those of pixels, `(b, c, height, width)`."""
+        whole = [cells * self.multiple for cells in k.shape[-2:]]
+        return F.interpolate(k, whole, mode="bilinear", align_corners=False)[..., :height, :width]
