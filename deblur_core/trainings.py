@@ -49,14 +49,16 @@ def blurred_pictures(
     device: str,
     blur: training_pairs.Blur = training_pairs.Blur(),  # noqa: B008, it is frozen
     restore: Callable[[nn.Module, Tensor], Tensor] = lambda network, blurry: network(blurry),
+    exchange: bool = False,
 ) -> Data:
-    """Sharp pictures blurred on the fly; validation by the PSNR of three whole pictures that never train."""
+    """Sharp pictures blurred on the fly, with `exchange` in exchanged colours; validation by the PSNR of three whole
+    pictures that never train."""
     pictures = training_pairs.sharp_pictures(*sources)
     held_out = training_pairs.whole_pairs(training_pairs.sharp_pictures("held out"), blur, seed=0)
     validate = PictureValidation(held_out, restore, device)
     return Data(
         training_pairs.SyntheticPairs(
-            pictures, training_pairs.kernels(blur, seed), blur, settings.batch, settings.crop, device
+            pictures, training_pairs.kernels(blur, seed), blur, settings.batch, settings.crop, device, exchange
         ),
         validate,
         validate.baseline,
@@ -64,6 +66,7 @@ def blurred_pictures(
             "sources": [Path(source).name for source in sources],
             "pictures": len(pictures),
             "blur": asdict(blur),
+            "exchanged colours": exchange,
             "held out": list(training_pairs.HELD_OUT),
         },
     )
@@ -108,8 +111,13 @@ def _refinement(denoiser: bool) -> Training:
     return Training(
         lambda: Refinement(preset("small" if denoiser else "small_regression")),
         refinement_loss if denoiser else regression_loss,
-        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=10_000), "paper": _REFINEMENT_PAPER},
-        data=partial(blurred_pictures, blur=_short_motion(9), restore=lambda network, blurry: network.predict(blurry)),
+        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=30_000), "paper": _REFINEMENT_PAPER},
+        data=partial(
+            blurred_pictures,
+            blur=_short_motion(9),
+            restore=lambda network, blurry: network.predict(blurry),
+            exchange=True,
+        ),
     )
 
 

@@ -120,20 +120,30 @@ def _kernel(kind: str, settings: Blur, random: np.random.Generator) -> Tensor:
 class SyntheticPairs:
     """Batches of random crops of sharp pictures, flipped and turned at random, then blurred.
 
-    Each crop is blurred with what lies around it in the picture: no boundary is invented. Called with a generator it
-    returns (blurry, sharp), float32 (batch, 3, crop, crop) in [0, 1] on `device`. Raises UsageError for pictures that
-    are too small, or that belong to a test set.
+    Each crop is blurred with what lies around it in the picture: no boundary is invented. With `exchange` its colours
+    change places at random, too. Called with a generator it returns (blurry, sharp), float32 (batch, 3, crop, crop) in
+    [0, 1] on `device`. Raises UsageError for pictures that are too small, or that belong to a test set.
     """
 
     def __init__(
-        self, pictures: Mapping[str, Tensor], k: Tensor, settings: Blur, batch: int, crop: int, device: str = "cpu"
+        self,
+        pictures: Mapping[str, Tensor],
+        k: Tensor,
+        settings: Blur,
+        batch: int,
+        crop: int,
+        device: str = "cpu",
+        exchange: bool = False,
     ):
         self.side = crop + k.shape[-1] - 1
         self.pictures = _on_device(pictures, self.side, device)
-        self.k, self.settings, self.batch = k.to(device), settings, batch
+        self.k, self.settings, self.batch, self.exchange = k.to(device), settings, batch, exchange
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x = _to_floats(random_crops(self.pictures, self.side, self.batch, generator))
+        if self.exchange:
+            orders = torch.rand(self.batch, 3, generator=generator).argsort(1).to(x.device)
+            x = x[torch.arange(self.batch, device=x.device)[:, None], orders]
         which = torch.randint(len(self.k), (self.batch,), generator=generator).to(x.device)
         return _blurred(x, self.k[which], self.settings, generator)
 
