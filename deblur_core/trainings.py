@@ -8,13 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur_core import weights
-from deblur_core.data import home, training_pairs
+from deblur_core import metrics, weights
+from deblur_core.blur import convolve
+from deblur_core.blur.noise import add_gaussian
+from deblur_core.data import camera_pairs, home, training_pairs
+from deblur_core.data import load as load_pair
+from deblur_core.data.images import middle
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design, start_from_shakes
 from deblur_core.models.counting import count_parameters
+from deblur_core.models.kernel_space import kernel_space_loss
 from deblur_core.models.refinement import Refinement, preset, refinement_loss, regression_loss
 from deblur_core.models.srn import SRN, srn_loss
 from deblur_core.models.xydeblur import XYDeblur
@@ -72,6 +80,87 @@ def blurred_pictures(
     )
 
 
+def blurred_alike(
+    sources: tuple[str, ...], settings: Settings, seed: int, device: str, blur: training_pairs.Blur, filmed: int
+) -> Data:
+    """For a kernel space: batches (blurry, sharp, source), see `kernel_space_loss`. Neighbours are blurred by one
+    kernel, a shake or one of the eight of Levin's or the built-in set, and swap their k; the last `filmed` pictures of
+    a batch are filmed by a turning camera and keep their own.
+
+    Validation: k of one held-out picture, from a shake that never trains, blurs another one; the baseline is the mean
+    kernel.
+    """
+    pictures = training_pairs.sharp_pictures(*sources)
+    known = [load_pair(name, f"im1_kernel{i}").kernel for name in ("levin", "builtin") for i in range(1, 9)]
+    k = torch.cat([training_pairs.kernels(blur, seed), *(pad_kernel(k, blur.size) for k in known * KNOWN)])
+    shaken = training_pairs.SyntheticPairs(
+        pictures, k, blur, settings.batch - filmed, settings.crop, device, exchange=True, alike=2
+    )
+    camera = camera_pairs.Camera(side=settings.crop + 32)
+    scenes = camera_pairs.camera_pairs(_large_enough(pictures, camera), camera, FILMED, seed)
+    turned = training_pairs.RealPairs(scenes, filmed, settings.crop, device, turn=True)
+    source = torch.arange(settings.batch)
+    source[: settings.batch - filmed] ^= 1  # its neighbour
+
+    def pairs(generator: torch.Generator) -> Batch:
+        both = zip(shaken(generator), turned(generator), strict=True)
+        return *map(torch.cat, both), source.to(device)
+
+    validate = TransferValidation(training_pairs.sharp_pictures("held out"), blur, k.mean(0, keepdim=True), device)
+    description = {
+        "sources": [Path(source).name for source in sources],
+        "pictures": len(pictures),
+        "blur": asdict(blur),
+        "known kernels": {"sets": ["levin", "builtin"], "times": KNOWN},
+        "camera": asdict(camera),
+        "filmed": {"pairs": FILMED, "of a batch": filmed},
+        "held out": list(training_pairs.HELD_OUT),
+    }
+    return Data(pairs, validate, validate.baseline, description)
+
+
+KNOWN, FILMED = 64, 512
+"""How often each known kernel is in the collection of thousands of shakes; pairs filmed by a turning camera."""
+
+
+def pad_kernel(k: Tensor, size: int) -> Tensor:
+    """k (1, kh, kw), kh and kw odd, with zeros around it: (1, size, size)."""
+    return F.pad(k, ((size - k.shape[-1]) // 2,) * 2 + ((size - k.shape[-2]) // 2,) * 2)
+
+
+def _large_enough(pictures: dict[str, Tensor], camera: camera_pairs.Camera) -> dict[str, Tensor]:
+    least = camera.side + 2 * camera.margin
+    return {name: picture for name, picture in pictures.items() if min(picture.shape[1:]) >= least}
+
+
+class TransferValidation:
+    """The mean PSNR of held-out pictures blurred with k of one another, against the blur that k was taken from."""
+
+    def __init__(
+        self, pictures: dict[str, Tensor], blur: training_pairs.Blur, mean: Tensor, device: str, side: int = 256
+    ):
+        random = torch.Generator().manual_seed(0)
+        wide = [middle(picture[None].float() / 255, side + blur.size - 1) for picture in pictures.values()]
+        self.device, self.sets = device, []
+        border, scores = blur.size // 2, []
+        for k in training_pairs.kernels(replace(blur, count=4), seed=10_000).split(1):
+            blurred = [convolve(x, k) for x in wide]
+            noisy = [add_gaussian(y, blur.noise, random).clamp(0, 1) for y in blurred]
+            sharp = [x[..., border:-border, border:-border] for x in wide]
+            self.sets.append(tuple(map(torch.cat, (sharp, blurred, noisy))))
+            scores += [metrics.psnr(convolve(x, mean), y) for x, y in zip(wide, blurred, strict=True)]
+        self.baseline = {"psnr": float(np.mean(scores))}
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        scores = []
+        for sharp, blurred, noisy in self.sets:
+            with torch.no_grad():
+                k = network.encode(sharp.to(self.device), noisy.to(self.device)).mean
+                again = network.blur(sharp.to(self.device), k.roll(1, 0)).clamp(0, 1).cpu()
+            scores += [metrics.psnr(ours[None], true[None]) for ours, true in zip(again, blurred, strict=True)]
+        return {"psnr": float(np.mean(scores))}
+
+
 def absolute_error(network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
     """Mean absolute difference between the network's answer to the blurry crops and the sharp ones."""
     blurry, sharp = batch
@@ -85,6 +174,7 @@ class Training:
     network: Callable[[], nn.Module]
     loss: Loss
     profiles: dict[str, Settings]  # smoke, laptop, overnight, paper
+    start: Callable[[nn.Module], nn.Module] = lambda network: network  # changes its first weights
     sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures
     data: Callable[[tuple[str, ...], Settings, int, str], Data] = blurred_pictures
 
@@ -136,18 +226,43 @@ _SRN_PAPER = Settings(
 )
 _SHORT_MOTION = partial(blurred_pictures, blur=_short_motion(11))
 
+KERNEL_SPACE_BLUR = training_pairs.Blur(size=27, kinds=("shake",), count=4096)
+
 TRAININGS: dict[str, Training] = {
     "xydeblur": Training(
-        lambda: start_quietly(XYDeblur(width=16, blocks=2)), absolute_error, _SIZES, data=_SHORT_MOTION
+        lambda: XYDeblur(width=16, blocks=2), absolute_error, _SIZES, start=start_quietly, data=_SHORT_MOTION
     ),
     "xydeblur_unet": Training(
-        lambda: start_quietly(XYDeblur(decoders=1, width=16, blocks=2)), absolute_error, _SIZES, data=_SHORT_MOTION
+        lambda: XYDeblur(decoders=1, width=16, blocks=2),
+        absolute_error,
+        _SIZES,
+        start=start_quietly,
+        data=_SHORT_MOTION,
     ),
     "srn": Training(
-        lambda: start_quietly(SRN(width=16, blocks=1)),
+        lambda: SRN(width=16, blocks=1),
         srn_loss,
         _SIZES | {"laptop": replace(_SIZES["laptop"], steps=10_000), "paper": _SRN_PAPER},
+        start=start_quietly,
         data=_SHORT_MOTION,
+    ),
+    "kernel_space": Training(
+        lambda: CompactKernelSpace(Design()),
+        kernel_space_loss,
+        _SIZES | {
+            "smoke": Settings(steps=2, batch=4, crop=64),
+            "laptop": Settings(
+                steps=6_000,
+                batch=8,
+                learning_rate=5e-4,
+                warm_up=100,
+                clip=1.0,
+                precision="float32",
+                validate_every=250,
+            ),
+        },
+        start=lambda model: start_from_shakes(model, training_pairs.kernels(KERNEL_SPACE_BLUR, seed=0)),
+        data=partial(blurred_alike, blur=KERNEL_SPACE_BLUR, filmed=2),
     ),
     "refinement": _refinement(denoiser=True),
     "refinement_regression": _refinement(denoiser=False),
@@ -176,7 +291,7 @@ def train_model(
     recipe = from_settings(Settings, settings)
     data = chosen.data(tuple(sources), recipe, seed, context.device)
     trained = train(
-        seeded(chosen.network, seed),
+        seeded(lambda: chosen.start(chosen.network()), seed),
         chosen.loss,
         data.pairs,
         recipe,

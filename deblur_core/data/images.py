@@ -107,3 +107,14 @@ def matlab_luma(rgb: Tensor) -> Tensor:
     """
     red, green, blue = rgb.split(1, dim=1)
     return (16 + 65.481 * red + 128.553 * green + 24.966 * blue) / 255
+
+
+def middle(picture: Tensor, side: int) -> Tensor:
+    """The central square of `(..., h, w)`; UsageError where a picture is smaller."""
+    height, width = picture.shape[-2:]
+    if min(height, width) < side:
+        raise UsageError(
+            f"No square of {side} pixels fits into a picture of {width} x {height}: choose a smaller crop."
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[..., top : top + side, left : left + side]

@@ -121,8 +121,9 @@ class SyntheticPairs:
     """Batches of random crops of sharp pictures, flipped and turned at random, then blurred.
 
     Each crop is blurred with what lies around it in the picture: no boundary is invented. With `exchange` its colours
-    change places at random, too. Called with a generator it returns (blurry, sharp), float32 (batch, 3, crop, crop) in
-    [0, 1] on `device`. Raises UsageError for pictures that are too small, or that belong to a test set.
+    change places at random, too; so many neighbours as `alike` get one kernel. Called with a generator it returns
+    (blurry, sharp), float32 (batch, 3, crop, crop) in [0, 1] on `device`. Raises UsageError for pictures that are too
+    small, or that belong to a test set.
     """
 
     def __init__(
@@ -134,17 +135,20 @@ class SyntheticPairs:
         crop: int,
         device: str = "cpu",
         exchange: bool = False,
+        alike: int = 1,
     ):
         self.side = crop + k.shape[-1] - 1
         self.pictures = _on_device(pictures, self.side, device)
-        self.k, self.settings, self.batch, self.exchange = k.to(device), settings, batch, exchange
+        self.k, self.settings, self.batch = k.to(device), settings, batch
+        self.exchange, self.alike = exchange, alike
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x = _to_floats(random_crops(self.pictures, self.side, self.batch, generator))
         if self.exchange:
             orders = torch.rand(self.batch, 3, generator=generator).argsort(1).to(x.device)
             x = x[torch.arange(self.batch, device=x.device)[:, None], orders]
-        which = torch.randint(len(self.k), (self.batch,), generator=generator).to(x.device)
+        which = torch.randint(len(self.k), (self.batch // self.alike,), generator=generator).to(x.device)
+        which = which.repeat_interleave(self.alike)
         return _blurred(x, self.k[which], self.settings, generator)
 
 

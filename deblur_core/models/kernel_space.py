@@ -146,13 +146,14 @@ class KernelSpace(nn.Module):
         return self._blur(sharp, self._features(sharp), k)
 
     def forward(
-        self, sharp: Tensor, blurry: Tensor, generator: torch.Generator | None = None
+        self, sharp: Tensor, blurry: Tensor, generator: torch.Generator | None = None, source: Tensor | None = None
     ) -> tuple[Tensor, Encoding]:
-        """The sharp picture blurred with what is extracted from both, and the latter: k is drawn, or the mean without
-        a generator."""
+        """The sharp pictures blurred with what is extracted from both, and the latter: k is drawn, or the mean without
+        a generator; picture i gets the k of picture source[i], by default its own."""
         of_sharp = self._features(sharp)
         encoding = self._encode(of_sharp, self._features(blurry))
-        return self._blur(sharp, of_sharp, encoding.draw(generator) if generator else encoding.mean), encoding
+        k = encoding.draw(generator) if generator else encoding.mean
+        return self._blur(sharp, of_sharp, k if source is None else k[source]), encoding
 
     def _encode(self, of_sharp: Tensor, of_blurry: Tensor) -> Encoding:
         code = self.extractor(torch.cat((of_sharp, of_blurry), 1)).float()
@@ -176,14 +177,15 @@ class KernelSpace(nn.Module):
         return self.features(picture.contiguous(memory_format=torch.channels_last))
 
 
-def kernel_space_loss(model: KernelSpace, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+def kernel_space_loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
     """ρ(y − operator(x, k)), the mean over pixels and channels, k drawn from what the extractor says of x and y; with
     the VAE head plus weight * Σ(μ² + σ² − ln(σ² + 10⁻⁸) − 1), divided by the same number of values.
 
-    batch: (blurry, sharp), each `(b, 3, h, w)` in [0, 1]; `generator` draws k.
+    batch: (blurry, sharp), each `(b, 3, h, w)` in [0, 1]; `generator` draws k. A third tensor `(b,)` may say from which
+    pictures of the batch k is taken: where two were blurred alike, k of one has to fit the other.
     """
-    blurry, sharp = batch
-    again, encoding = model(sharp, blurry, generator)
+    blurry, sharp, *source = batch
+    again, encoding = model(sharp, blurry, generator, *source)
     loss = charbonnier(again - blurry).mean()
     if encoding.deviation is not None:
         loss = loss + model.design.divergence_weight * divergence(encoding) / sharp.numel()

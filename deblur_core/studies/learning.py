@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from deblur_core import metrics, trainings, weights
 from deblur_core.data import content_digest, training_pairs
+from deblur_core.data.images import middle
 from deblur_core.data.training_pairs import Blur
 from deblur_core.errors import UsageError
 from deblur_core.models import backbones
@@ -28,7 +29,7 @@ from deblur_core.models.srn import SRN
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies.claims import Comparison, paired
-from deblur_core.training import PictureValidation, Settings, seeded, start_quietly, train
+from deblur_core.training import Loss, PictureValidation, Settings, Source, seeded, start_quietly, train
 from deblur_core.trainings import absolute_error
 
 NETWORKS: dict[str, type[nn.Module]] = {"xydeblur": XYDeblur, "srn": SRN, **backbones.NETWORKS}
@@ -80,10 +81,24 @@ def learn(
         training_pairs.sharp_pictures(*chosen.sources), training_pairs.kernels(chosen.blur, seed), chosen.blur,
         recipe.batch, recipe.crop, context.device,
     )  # fmt: skip
+    return fit(context, network, batches, dict(zip(names, pairs, strict=True)), recipe, seed)
+
+
+def fit(
+    context: Context,
+    network: dict[str, Any],
+    batches: Source,
+    tests: Mapping[str, tuple[Tensor, Tensor]],
+    recipe: Settings,
+    seed: int,
+    loss: Loss = absolute_error,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Values and arrays of `learn`, for any source of batches and any pairs (blurry, sharp) held out, by name."""
+    pairs = list(tests.values())
     validate = PictureValidation(pairs, device=context.device)
     trained = train(
         seeded(lambda: build(network), seed),
-        absolute_error,
+        loss,
         batches,
         recipe,
         seed=seed,
@@ -95,7 +110,7 @@ def learn(
     )
     restored = [restore(trained.network, blurry) for blurry, _ in pairs]
     values = {
-        "names": names,
+        "names": list(tests),
         "psnr": [metrics.psnr(x, sharp) for x, (_, sharp) in zip(restored, pairs, strict=True)],
         "blurry": [metrics.psnr(blurry, sharp) for blurry, sharp in pairs],
         "parameters": count_parameters(trained.network),
@@ -175,17 +190,6 @@ def to_bytes(pictures: Sequence[Tensor]) -> np.ndarray:
     """The middle of every picture (1, 3, h, w), together uint8 (n, 3, side, side) with a side of at most `SHOWN`."""
     side = min(SHOWN, *(min(picture.shape[-2:]) for picture in pictures))
     return torch.cat([(middle(picture, side) * 255).round().to(torch.uint8) for picture in pictures]).numpy()
-
-
-def middle(picture: Tensor, side: int) -> Tensor:
-    """The central square of `(..., h, w)`; UsageError where a picture is smaller."""
-    height, width = picture.shape[-2:]
-    if min(height, width) < side:
-        raise UsageError(
-            f"No square of {side} pixels fits into a picture of {width} x {height}: choose a smaller crop."
-        )
-    top, left = (height - side) // 2, (width - side) // 2
-    return picture[..., top : top + side, left : left + side]
 
 
 def gain(result: Result) -> float:
