@@ -201,7 +201,7 @@ def _refinement(denoiser: bool) -> Training:
     return Training(
         lambda: Refinement(preset("small" if denoiser else "small_regression")),
         refinement_loss if denoiser else regression_loss,
-        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=30_000), "paper": _REFINEMENT_PAPER},
+        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=14_000, learning_rate=7e-4), "paper": _REFINEMENT_PAPER},
         data=partial(
             blurred_pictures,
             blur=_short_motion(9),
