@@ -58,15 +58,16 @@ def blurred_pictures(
     blur: training_pairs.Blur = training_pairs.Blur(),  # noqa: B008, it is frozen
     restore: Callable[[nn.Module, Tensor], Tensor] = lambda network, blurry: network(blurry),
     exchange: bool = False,
+    collection: Callable[[training_pairs.Blur, int], Tensor] = training_pairs.kernels,
 ) -> Data:
-    """Sharp pictures blurred on the fly, with `exchange` in exchanged colours; validation by the PSNR of three whole
-    pictures that never train."""
+    """Sharp pictures blurred on the fly by a collection of kernels, with `exchange` in exchanged colours; validation by
+    the PSNR of three whole pictures that never train, blurred by kernels as `training_pairs.kernels` has them."""
     pictures = training_pairs.sharp_pictures(*sources)
     held_out = training_pairs.whole_pairs(training_pairs.sharp_pictures("held out"), blur, seed=0)
     validate = PictureValidation(held_out, restore, device)
     return Data(
         training_pairs.SyntheticPairs(
-            pictures, training_pairs.kernels(blur, seed), blur, settings.batch, settings.crop, device, exchange
+            pictures, collection(blur, seed), blur, settings.batch, settings.crop, device, exchange
         ),
         validate,
         validate.baseline,
@@ -80,18 +81,27 @@ def blurred_pictures(
     )
 
 
+def drawn_from_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
+    """Kernels (count, size, size) that the shipped blur operator decodes from k of 1.2 times the standard normal
+    distribution, as the released code of the kernel space draws novel blur."""
+    operator, generator = load("kernel_space"), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        return operator.decode(1.2 * torch.randn(blur.count, operator.channels, 1, 1, generator=generator))[:, 0, 0]
+
+
 def blurred_alike(
     sources: tuple[str, ...], settings: Settings, seed: int, device: str, blur: training_pairs.Blur, filmed: int
 ) -> Data:
     """For a kernel space: batches (blurry, sharp, source), see `kernel_space_loss`. Neighbours are blurred by one
-    kernel, a shake or one of the eight of Levin's or the built-in set, and swap their k; the last `filmed` pictures of
-    a batch are filmed by a turning camera and keep their own.
+    kernel, a shake or one of the eight of the built-in set and, where built-in pictures are not the only source, of
+    Levin's, and swap their k; the last `filmed` pictures of a batch are filmed by a turning camera and keep their own.
 
     Validation: k of one held-out picture, from a shake that never trains, blurs another one; the baseline is the mean
     kernel.
     """
     pictures = training_pairs.sharp_pictures(*sources)
-    known = [load_pair(name, f"im1_kernel{i}").kernel for name in ("levin", "builtin") for i in range(1, 9)]
+    known_sets = ["builtin"] if sources == ("builtin",) else ["levin", "builtin"]
+    known = [load_pair(name, f"im1_kernel{i}").kernel for name in known_sets for i in range(1, 9)]
     k = torch.cat([training_pairs.kernels(blur, seed), *(pad_kernel(k, blur.size) for k in known * KNOWN)])
     shaken = training_pairs.SyntheticPairs(
         pictures, k, blur, settings.batch - filmed, settings.crop, device, exchange=True, alike=2
@@ -111,7 +121,7 @@ def blurred_alike(
         "sources": [Path(source).name for source in sources],
         "pictures": len(pictures),
         "blur": asdict(blur),
-        "known kernels": {"sets": ["levin", "builtin"], "times": KNOWN},
+        "known kernels": {"sets": known_sets, "times": KNOWN},
         "camera": asdict(camera),
         "filmed": {"pairs": FILMED, "of a batch": filmed},
         "held out": list(training_pairs.HELD_OUT),
@@ -136,11 +146,10 @@ def _large_enough(pictures: dict[str, Tensor], camera: camera_pairs.Camera) -> d
 class TransferValidation:
     """The mean PSNR of held-out pictures blurred with k of one another, against the blur that k was taken from."""
 
-    def __init__(
-        self, pictures: dict[str, Tensor], blur: training_pairs.Blur, mean: Tensor, device: str, side: int = 256
-    ):
+    def __init__(self, pictures: dict[str, Tensor], blur: training_pairs.Blur, mean: Tensor, device: str):
         random = torch.Generator().manual_seed(0)
-        wide = [middle(picture[None].float() / 255, side + blur.size - 1) for picture in pictures.values()]
+        side = min(256 + blur.size - 1, *(min(picture.shape[1:]) for picture in pictures.values()))
+        wide = [middle(picture[None].float() / 255, side) for picture in pictures.values()]
         self.device, self.sets = device, []
         border, scores = blur.size // 2, []
         for k in training_pairs.kernels(replace(blur, count=4), seed=10_000).split(1):
@@ -249,8 +258,8 @@ TRAININGS: dict[str, Training] = {
     "kernel_space": Training(
         lambda: CompactKernelSpace(Design()),
         kernel_space_loss,
-        _SIZES | {
-            "smoke": Settings(steps=2, batch=4, crop=64),
+        {name: replace(settings, precision="float32") for name, settings in _SIZES.items()} | {
+            "smoke": Settings(steps=2, batch=4, crop=32, precision="float32"),
             "laptop": Settings(
                 steps=6_000,
                 batch=8,
@@ -263,6 +272,13 @@ TRAININGS: dict[str, Training] = {
         },
         start=lambda model: start_from_shakes(model, training_pairs.kernels(KERNEL_SPACE_BLUR, seed=0)),
         data=partial(blurred_alike, blur=KERNEL_SPACE_BLUR, filmed=2),
+    ),
+    "kernel_space_inverse": Training(
+        lambda: SRN(width=16, blocks=1),
+        srn_loss,
+        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=10_000), "paper": _SRN_PAPER},
+        start=start_quietly,
+        data=partial(blurred_pictures, blur=KERNEL_SPACE_BLUR, exchange=True, collection=drawn_from_operator),
     ),
     "refinement": _refinement(denoiser=True),
     "refinement_regression": _refinement(denoiser=False),

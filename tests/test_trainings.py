@@ -3,12 +3,14 @@
 import json
 
 import pytest
+import torch
 from torch import nn
 
 from deblur_core import cli, training, trainings, weights
 from deblur_core.data import training_pairs, write_image
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_parameters
+from deblur_core.models.kernel_space import Encoding
 from deblur_core.training import Settings
 from deblur_core.trainings import Training, absolute_error, blurred_pictures
 
@@ -27,7 +29,7 @@ def apart(tmp_path, monkeypatch):
     read = training_pairs.sharp_pictures
 
     def small(*sources):
-        return {name: picture[:, :60, :60] for name, picture in read(*sources).items()}
+        return {name: picture[:, :90, :90] for name, picture in read(*sources).items()}
 
     monkeypatch.setattr(training_pairs, "sharp_pictures", small)
     return tmp_path
@@ -108,6 +110,36 @@ def test_every_declared_training_takes_a_step(model):
     assert count_parameters(chosen.network()) * 4 < 5_000_000, "shipped weights stay below 5 MB"
     _, values = trainings.train_and_save(model, "smoke", sources=("builtin",), steps=1)
     assert values["curve"][-1]["step"] == 1
+
+
+def test_a_kernel_space_is_judged_by_a_blur_that_was_taken_from_another_picture():
+    random = torch.Generator().manual_seed(0)
+    pictures = {name: torch.randint(256, (3, 90, 90), generator=random, dtype=torch.uint8) for name in "ab"}
+    blur = training_pairs.Blur(size=7, kinds=("shake",))
+    validation = trainings.TransferValidation(pictures, blur, torch.full((1, 7, 7), 1 / 49), "cpu")
+
+    class Leaking:
+        """Its k is the blurry picture itself."""
+
+        def encode(self, sharp, blurry):
+            return Encoding(blurry, None)
+
+        def blur(self, sharp, k):
+            return k
+
+    class Cheating(Leaking):
+        def blur(self, sharp, k):
+            return k.roll(1, 0)  # as if nothing had been swapped
+
+    assert validation(Leaking())["psnr"] < validation.baseline["psnr"] < 25
+    assert validation(Cheating())["psnr"] > 45  # but for the noise
+
+
+def test_novel_blur_is_drawn_from_the_shipped_operator():
+    blur = training_pairs.Blur(size=27, count=5)
+    k = trainings.drawn_from_operator(blur, seed=0)
+    assert k.shape == (5, 27, 27) and k.min() >= 0 and not torch.equal(k, trainings.drawn_from_operator(blur, seed=1))
+    torch.testing.assert_close(k.sum((1, 2)), torch.ones(5), rtol=0, atol=1e-4)
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones():

@@ -1,5 +1,7 @@
 """Pairs for training: blurred as told, cut and turned at random but repeatably, and never from a test set."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,29 @@ def test_a_batch_depends_on_its_generator_alone(pictures):
     first, again, other = source(generator(1)), source(generator(1)), source(generator(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0]) and not torch.equal(first[1], other[1])
+
+
+def test_colours_change_places_together_in_both_pictures():
+    picture = torch.stack([torch.full((16, 16), level, dtype=torch.uint8) for level in (30, 120, 210)])
+    settings = Blur(size=5, count=1, noise=0.0)
+    source = SyntheticPairs({"own/1": picture}, kernels(settings, 0), settings, batch=60, crop=12, exchange=True)
+    blurry, sharp = (255 * part.mean((2, 3)) for part in source(generator()))
+    torch.testing.assert_close(blurry, sharp, rtol=0, atol=1e-3)
+    assert {tuple(colours) for colours in sharp.round().int().tolist()} == set(permutations((30, 120, 210)))
+
+
+def test_neighbours_may_be_blurred_alike(pictures):
+    k = kernels(Blur(size=5, kinds=("shake",), count=50), seed=0)
+    source = SyntheticPairs(pictures, k, QUIET, batch=6, crop=12, alike=2)
+    blurry, sharp = source(generator())
+
+    def which(x, y):
+        inside = blur.convolve(x.expand(len(k), -1, -1, -1), k)
+        return int((inside - y[:, 2:-2, 2:-2]).abs().amax((1, 2, 3)).argmin())
+
+    found = [which(x, y) for x, y in zip(sharp, blurry, strict=True)]
+    assert found[::2] == found[1::2] and len(set(found)) > 1
+    assert not torch.equal(sharp[0], sharp[1])
 
 
 def test_all_eight_positions_occur_or_two():
