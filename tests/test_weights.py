@@ -1,13 +1,15 @@
 """Weights travel with a card: what is damaged, missing or of another architecture is refused in one sentence."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from deblur_core import data, metrics, trainings, weights
+from deblur_core import blur, data, metrics, trainings, weights
 from deblur_core.data import training_pairs
+from deblur_core.data.images import middle
 from deblur_core.data.training_pairs import Blur
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.counting import count_parameters
@@ -108,3 +110,22 @@ def test_the_shipped_xydeblur_does_not_worsen_a_real_test_pair(name):
     with torch.no_grad():
         restored = trainings.load("xydeblur")(pair.blurry).clamp(0, 1)
     assert metrics.psnr(restored, pair.sharp) > metrics.psnr(pair.blurry, pair.sharp)
+
+
+def test_the_shipped_blur_operator_takes_a_blur_from_one_picture_to_another():
+    """Two camera shakes that never trained, and one of the built-in set; the card has the mean over twelve transfers."""
+    card, operator = weights.card("kernel_space"), trainings.load("kernel_space").requires_grad_(False)
+    assert card["scores"]["psnr"] > card["baseline"]["psnr"] + 5
+    learnt = from_settings(Blur, card["data"]["blur"])
+    average = training_pairs.kernels(learnt, seed=0).mean(0, keepdim=True)
+    inner = slice(learnt.size // 2, -(learnt.size // 2))
+    source, target = (middle(picture[None].float() / 255, 192 + learnt.size - 1)
+                      for name, picture in training_pairs.sharp_pictures("held out").items() if "coffee" not in name)  # fmt: skip
+    known = trainings.pad_kernel(data.load("builtin", "im1_kernel4").kernel, learnt.size)
+    gains = []
+    for k in (*training_pairs.kernels(replace(learnt, count=2), seed=77).split(1), known):
+        code = operator.encode(source[..., inner, inner], blur.convolve(source, k)).mean
+        truth = blur.convolve(target, k)
+        again = operator.blur(target[..., inner, inner], code)
+        gains.append(metrics.psnr(again, truth) - metrics.psnr(blur.convolve(target, average), truth))
+    assert min(gains) > 5, gains
