@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deblur_core.blur import pad_for_same
 from deblur_core.models import selfdeblur as networks
+from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier, preset
 from deblur_core.solvers.acceleration import own_stream
 from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usual_kernel
@@ -28,7 +30,7 @@ def rows(
     device: str = "cpu", repeats: int = 5, cases: tuple[tuple[str, str, int], ...] | None = None
 ) -> list[dict[str, Any]]:
     """Median time of each variant, all in turn within one run, and how many times it beats the plain one."""
-    table = []
+    table = compact_rows(device, repeats)
     for name, recipe, pixels in cases or (CASES if torch.device(device).type == "cuda" else CASES[:1]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -38,17 +40,7 @@ def rows(
             ("operator, forward", forwards(model, y)),
             (f"iteration, '{recipe}'", iterations(model, y, RECIPES[recipe], device)),
         ):
-            seconds = _in_turn(variants, device, repeats)
-            table += [
-                {
-                    "operation": f"kernel space, {name}, {pixels} px: {operation}",
-                    "variant": variant,
-                    "device": device,
-                    "milliseconds": round(1e3 * time_needed, 2),
-                    "plain": f"{seconds[PLAIN] / time_needed:.1f} x",
-                }
-                for variant, time_needed in seconds.items()
-            ]
+            table += _rows(f"kernel space, {name}, {pixels} px: {operation}", variants, device, repeats)
     return table
 
 
@@ -85,6 +77,45 @@ def iterations(model: KernelSpace, y: Tensor, recipe: Recipe, device: str) -> di
         "bfloat16": step(alternating=False),
         "bfloat16, alternating": step(alternating=True),
     }
+
+
+def compact_rows(device: str, repeats: int, pixels: int = 256) -> list[dict[str, Any]]:
+    """The compact operator, beside the same cells blurred by PyTorch's direct convolution."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = CompactKernelSpace(Design()).requires_grad_(False).to(device)
+    y = torch.rand(1, 3, pixels, pixels, generator=torch.Generator().manual_seed(0)).to(device)
+    k = torch.zeros(1, *model.kernel_shape(pixels, pixels), device=device)
+
+    def direct() -> Tensor:
+        """Every cell's kernel blurs the whole picture, and shares of all of them are added."""
+        kernels = model.decode(k)[0].flatten(0, 1)
+        size = kernels.shape[-1]
+        padded = pad_for_same(y, size)[0][:, None]
+        blurred = F.conv2d(padded, kernels.flip(1, 2)[:, None])  # (3, cells, h, w)
+        cells = torch.eye(len(kernels), device=device).unflatten(1, k.shape[-2:])
+        shares = F.interpolate(cells[None], (pixels, pixels), mode="bilinear", align_corners=False)
+        return (blurred * shares).sum(1)
+
+    torch.testing.assert_close(direct()[None], model.blur(y, k), rtol=0, atol=1e-4)
+    variants = {PLAIN: direct, "float32, Fourier, cell by cell": lambda: model.blur(y, k)}
+    return _rows(f"kernel space, compact, {pixels} px: operator, forward", variants, device, repeats)
+
+
+def _rows(
+    operation: str, variants: dict[str, Callable[[], Any]], device: str, repeats: int
+) -> list[dict[str, Any]]:
+    seconds = _in_turn(variants, device, repeats)
+    return [
+        {
+            "operation": operation,
+            "variant": variant,
+            "device": device,
+            "milliseconds": round(1e3 * time_needed, 2),
+            "plain": f"{seconds[PLAIN] / time_needed:.1f} x",
+        }
+        for variant, time_needed in seconds.items()
+    ]
 
 
 def _in_turn(variants: dict[str, Callable[[], Any]], device: str, repeats: int) -> dict[str, float]:
