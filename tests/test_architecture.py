@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "blur": {"errors"},
     "data": {"blur", "errors"},
     "metrics": {"blur", "data", "errors"},
-    "models": {"errors"},
+    "models": {"blur", "errors"},
     "runs": {"errors"},
     "weights": {"data", "errors"},
     "solvers": GROUND_FLOOR,

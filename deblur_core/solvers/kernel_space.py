@@ -31,12 +31,13 @@ from torch import Tensor
 from deblur_core import blur, metrics
 from deblur_core.errors import UsageError
 from deblur_core.models import selfdeblur as networks
+from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.solvers.losses import SimilarityLoss, hyper_laplacian
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
-Operator = KernelSpace | LinearKernelSpace
+Operator = KernelSpace | CompactKernelSpace | LinearKernelSpace
 SHAKES, SHAKE_SIZE = 8, 15
 """Camera shakes whose mean k is the start of a run, and their extent in pixels."""
 
@@ -63,7 +64,7 @@ class Recipe:
     exponent: float = 0.66  # α
     input_noise: float = 0.001  # standard deviation, drawn anew in every iteration
     average_from: float = 1.0  # the answer is the mean of the outputs from here on; 1: the last output
-    precision: str = "bfloat16"  # of G_x and the operator; or "float32"
+    precision: str = "bfloat16"  # of G_x and the paper's operator; or "float32"
 
 
 RECIPES = {
@@ -158,7 +159,8 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
     # A copy of the operator: it is neither trained nor moved here.
     operator = copy.deepcopy(model).eval().requires_grad_(False).to(device)
     first_k = usual_kernel(operator, y)
-    operator = operator.to(dtype=getattr(torch, recipe.precision), memory_format=torch.channels_last)
+    if isinstance(operator, KernelSpace):  # the small ones gain nothing by it
+        operator = operator.to(dtype=getattr(torch, recipe.precision), memory_format=torch.channels_last)
     similarity = SimilarityLoss(y)
 
     def warm_up(x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Checkers of the notebooks' exercises, one module a paper: `checkers.convolution(your_function)`."""
 
+from deblur_core.teaching.checkers.blind_in_kernel_space import hyper_laplacian, mean_over_scenes, sign_test
 from deblur_core.teaching.checkers.checker import NOTHING_YET, Checker
+from deblur_core.teaching.checkers.kernel_space import charbonnier_loss, normal_divergence, walk_between_codes
 from deblur_core.teaching.checkers.refinement import (
     deviation_map,
     endless_average,
@@ -29,6 +31,12 @@ from deblur_core.teaching.checkers.selfdeblur import (
     soft_threshold,
     ssim_reduction,
 )
+from deblur_core.teaching.checkers.training_sets import (
+    augmented_pair,
+    others_blur,
+    room_inside,
+    share_of_ceiling,
+)
 from deblur_core.teaching.checkers.xydeblur import (
     affordable_width,
     block_multiply_adds,
@@ -44,10 +52,12 @@ __all__ = [
     "Checker",
     "affordable_width",
     "alternating_step",
+    "augmented_pair",
     "best_psnr",
     "block_multiply_adds",
     "camera",
     "centre_offset",
+    "charbonnier_loss",
     "concentration",
     "convolution",
     "deviation_map",
@@ -55,22 +65,30 @@ __all__ = [
     "error_ratios",
     "failure_interval",
     "geometric_ratio",
+    "hyper_laplacian",
     "in_the_colours_of",
     "kernel_from_numbers",
     "kernel_network_parameters",
     "level_entropy",
+    "mean_over_scenes",
     "moving_average",
     "noisy_at_once",
+    "normal_divergence",
     "octaves",
+    "others_blur",
     "paired_interval",
     "plug_in",
     "quarter_turn",
     "reachable_contrast",
+    "room_inside",
     "rule_gain",
     "samples_needed",
     "seeds_needed",
+    "share_of_ceiling",
+    "sign_test",
     "soft_threshold",
     "ssim_reduction",
     "step_back",
     "upsampling_multiply_adds",
+    "walk_between_codes",
 ]

@@ -1,0 +1,153 @@
+"""Blind deblurring in the kernel space: what made-up results lead to, and a run in seconds."""
+
+import numpy as np
+import pytest
+import torch
+
+from deblur_core import blur, metrics, studies
+from deblur_core.data.gopro import scene_of
+from deblur_core.runs import Result, Store, run_job
+from deblur_core.studies import blind_in_kernel_space as blind
+from deblur_core.studies.claims import verdict
+
+STUDY = studies.get("blind_in_kernel_space")
+
+
+def made_up(lpips, measured=True, of_scenes=0.01):
+    """Results at overnight's sizes: LPIPS by method; pictures differ as much as they do, alike for all methods."""
+    random, found = np.random.default_rng(0), []
+    hard = dict(zip([picture.pair for picture in blind.PROFILES["overnight"].pictures], random.random(24), strict=True))
+    for job in STUDY.jobs(blind.PROFILES["overnight"]):
+        of = job.settings.get("of", [job.to_json()])
+        names = [picture["pair"] for entry in of for picture in entry["settings"]["pictures"]]
+        values = {"names": names}
+        if "of" in job.settings:
+            if not measured:
+                continue
+            level = lpips[blind.method_of(blind.Job.from_json(of[0]))]
+            scores = [level + hard[name] + of_scenes * random.normal() for name in names]
+            values |= {"lpips": scores, "lpips as it is": [score + 0.01 for score in scores]}
+        else:
+            values |= {"psnr": [25 + hard[name] for name in names], "ssim": [0.8] * len(names), "macs": 10**9,
+                       "shift": [0] * len(names), "spread": 1.0, "sparsity": 0.5, "reblurred": 40.0}  # fmt: skip
+        found.append(Result(job, values, {}, {}))
+    return found
+
+
+GOOD = {blind.BLURRY: 0.4, blind.ONE_KERNEL: 0.5, "SRN": 0.35, blind.OURS: 0.3, blind.JOINT: 0.31, blind.BY_HAND: 0.32,
+        "inverse of the operator": 0.2}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def all_weights(monkeypatch):
+    """As if all networks were there: their weights are not looked at."""
+    there = blind.weights.names()
+    monkeypatch.setattr(blind.weights, "names", lambda: sorted({*there, *blind.ONCE}))
+    monkeypatch.setattr(blind.weights, "card", lambda name: {"sha256": f"weights of {name}"})
+
+
+@pytest.mark.parametrize(
+    ("claim", "lpips", "says"),
+    [
+        ("C2.4", GOOD, "reproduced"),
+        ("C2.4", GOOD | {blind.OURS: 0.36}, "contradicted"),  # SRN is better
+        ("C2.4", GOOD | {blind.OURS: 0.35}, "inconclusive"),
+        ("C2.4", GOOD | {blind.JOINT: 0.1, blind.BY_HAND: 0.1}, "reproduced"),  # not in the paper's comparison
+        ("C2.5", GOOD, "reproduced"),
+        ("C2.5", GOOD | {blind.ONE_KERNEL: 0.3}, "contradicted"),
+    ],
+)
+def test_verdicts_follow_the_numbers(claim, lpips, says):
+    assert verdict(STUDY.evidence(made_up(lpips))[claim]) == says
+
+
+def test_pictures_of_a_scene_are_one_observation():
+    (comparison, *_) = STUDY.evidence(made_up(GOOD))["C2.4"].comparisons
+    scenes = {scene_of(picture.pair) for picture in blind.PROFILES["overnight"].pictures}
+    assert comparison.n == len(scenes) == 8
+    assert blind.by_scene({"GOPR0372_07_00_000047": 1.0, "GOPR0372_07_00_000048": 3.0, "chelsea": 5.0}) == {
+        "GOPR0372_07_00": 2.0, "chelsea": 5.0
+    }  # fmt: skip
+
+
+def test_without_lpips_nothing_is_claimed_and_tables_say_so():
+    results = made_up(GOOD, measured=False)
+    assert STUDY.evidence(results) == {}
+    assert blind.NOT_AVAILABLE in STUDY.tables(results)[0].to_markdown()
+    assert {table.title for table in STUDY.tables(results)}.isdisjoint({"What three pictures can show"})
+
+
+def test_rows_of_networks_that_are_not_there_are_left_out(monkeypatch):
+    monkeypatch.setattr(blind.weights, "names", list)
+    methods = {blind.method_of(job) for job in STUDY.jobs(blind.PROFILES["smoke"]) if not job.task.endswith(":judge")}
+    assert methods == set(blind.METHODS) - set(blind.ONCE.values())
+
+
+def test_the_sign_test_of_three_pictures():
+    assert blind.sign_test(3, 3) == 0.25
+    assert blind.sign_test(4, 8) == 1 and blind.sign_test(0, 6) == blind.sign_test(6, 6) < 0.05
+
+
+def test_an_estimate_is_moved_to_where_it_fits():
+    sharp = torch.rand(1, 3, 60, 70, generator=torch.Generator().manual_seed(0))
+    sharp = blur.convolve(sharp, torch.full((1, 3, 3), 1 / 9))
+    moved, inside, shift = blind.registered(sharp.roll((2, -5), (2, 3)), sharp)
+    assert shift == 5 and torch.equal(moved, inside)
+    assert inside.shape[-2:] == (58 - 2 * blind.REACH, 68 - 2 * blind.REACH)
+
+
+def test_only_the_priors_differ_between_their_arms():
+    recipes = [job.settings["recipe"] for job in STUDY.jobs(blind.PROFILES["laptop"])
+               if job.settings.get("operator") == "learned" and blind.method_of(job) == blind.OURS]  # fmt: skip
+    for recipe in recipes:
+        assert recipe | {"kernel_weight": 0, "gradient_weight": 0} == recipes[0] | {
+            "kernel_weight": 0, "gradient_weight": 0
+        }  # fmt: skip
+    assert len(recipes) == 3 + 2, "three pictures, and one of them without either prior"
+
+
+def test_street_scenes_are_windows_of_all_pairs():
+    pictures = blind.PROFILES["overnight"].pictures
+    assert len(pictures) == len(set(pictures)) == 24 and {picture.side for picture in pictures} == {192}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return studies.collect(STUDY, "smoke", Store(tmp_path_factory.mktemp("home")), compute=True)
+
+
+def test_the_blurry_input_is_scored_as_it_is(results):
+    (run,) = (run for run in results if blind.method_of(run.job) == blind.BLURRY and run.arrays)
+    for picture, restored in zip(blind.PROFILES["smoke"].pictures, run.arrays["restored"], strict=True):
+        assert torch.equal(torch.from_numpy(restored)[None], (255 * blind.read(picture)[0]).round().to(torch.uint8))
+    assert run.values["macs"] == 0 and max(run.values["psnr"]) < 50
+
+
+def test_a_run_again_gives_the_same(results):
+    run = next(run for run in results if "operator" in run.job.settings)
+    again = run_job(run.job)
+    assert np.array_equal(run.arrays["restored"], again.arrays["restored"]) and run.values == again.values
+
+
+def test_turns_cost_more_than_joint_steps(results):
+    runs = blind.runs_by_method(results)
+    joint, turns = (np.mean([run.values["macs"] for run in runs[name]]) for name in (blind.JOINT, blind.OURS))
+    assert joint < turns < 2 * joint
+
+
+def test_tables_and_figures_take_any_subset(results):
+    bare = [Result(result.job, result.values, {}, {}) for result in results]  # as recorded ones
+    for subset in ([], results[:1], results[1:3], results[-3:], bare, results):
+        for table in STUDY.tables(subset):
+            assert table.to_markdown()
+        assert all(figure.caption for figure in STUDY.figures(subset))
+    names = {figure.name for figure in STUDY.figures(results)}
+    assert {"pictures", "cost"} <= names <= {"pictures", "cost", "lpips"}
+    assert "pictures" not in {figure.name for figure in STUDY.figures(bare)}
+    assert metrics.available("LPIPS (AlexNet)")[0] == (set(STUDY.evidence(results)) != set())
+
+
+def test_profiles_have_each_job_once():
+    for profile in studies.PROFILES:
+        jobs = studies.jobs(STUDY, profile)
+        assert len({job.key for job in jobs}) == len(jobs)
