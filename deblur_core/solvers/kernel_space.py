@@ -78,8 +78,8 @@ RECIPES = {
         skip=4,
         kernel_blocks=2,
         image_rate=0.01,
-        kernel_rate=1e-3,
-        similarity_weight=(0.1, 0.1),
+        kernel_rate=3e-3,
+        similarity_weight=(1.0, 0.0),
         average_from=0.85,
     ),
 }

@@ -88,11 +88,11 @@ def street_scenes(side: int) -> tuple[Picture, ...]:
 
 
 def quick(iterations: int, warm_up: int, **changes: Any) -> dict[str, kernel_space.Recipe]:
-    """Both recipes of our own size: taking turns, and jointly with the released code's terms of the loss."""
+    """Both recipes of our own size: taking turns, and jointly with the released code's norm of k."""
     recipe = kernel_space.recipe("quick", iterations=iterations, warm_up=warm_up, **changes)
     return {
         "alternating": replace(recipe, alternating=True),
-        "joint": replace(recipe, squared_norm=False, similarity_weight=(1.0, 0.0)),
+        "joint": replace(recipe, squared_norm=False),
     }
 
 

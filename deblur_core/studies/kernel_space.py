@@ -347,8 +347,8 @@ def walk(context: Context, *, operator: str, ends: list[str]) -> tuple[dict[str,
 
 @task(numerics=1)
 def count(context: Context, *, side: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Values by model: `parameters`, and multiply-adds of `extraction` and `application` for a picture of side² pixels;
-    `minutes`, `steps` and `pictures` of the learned operator's training."""
+    """Values by model: `parameters`, `channels` of k, and multiply-adds of `extraction` and `application` for a picture
+    of side² pixels; `minutes`, `steps` and `pictures` of the learned operator's training."""
     picture = torch.empty(1, 3, side, side, device="meta")
     with torch.device("meta"):
         models = {name: (KernelSpace(preset(name)), picture) for name in ("paper", "paper_vae")}
@@ -359,6 +359,7 @@ def count(context: Context, *, side: int) -> tuple[dict[str, Any], dict[str, np.
         fixed = [3 * side**2 * taps for taps in transformed(model)]
         values[name] = {
             "parameters": count_parameters(model),
+            "channels": model.channels,
             "extraction": multiply_adds(model.encode, x, x) + fixed[0],
             "application": multiply_adds(model.blur, x, k) + fixed[1],
         }
@@ -571,12 +572,13 @@ def _cost_table(results: list[Result]) -> Iterator[Table]:
     for run in of_task(results, count):
         rows = []
         for key, label in labels.items():
-            parameters, *work = (run.values[key][part] for part in ("parameters", "extraction", "application"))
-            rows.append((label, f"{parameters:,}", *(f"{macs / 1e9:.2f}" for macs in work)))
+            counted = run.values[key]
+            work = (f"{counted[part] / 1e9:.2f}" for part in ("extraction", "application"))
+            rows.append((label, counted["channels"], f"{counted['parameters']:,}", *work))
         side = run.job.settings["side"]
         yield Table(
             "What extraction and operator cost",
-            ("space", "parameters", "extraction (10⁹ multiply-adds)", "application"),
+            ("space", "numbers a cell", "parameters", "extraction (10⁹ multiply-adds)", "application"),
             rows,
             f"For a picture of {side} x {side} px; convolutions counted as such, also where Fourier transforms save "
             "most of it.",
