@@ -617,7 +617,8 @@ def _extraction_figure(kernels: dict[str, dict[str, Result]]) -> Figure:
              if not is_new(next(iter(runs.values())))]  # fmt: skip
     if paper:
         axes.plot(*zip(*paper, strict=True), "_", color="black", markersize=14, label="paper")
-    axes.set_xticks(range(len(kernels)), [short(name).replace(" ", "\n") for name in kernels], fontsize=7)
+    labels = [short(name).removeprefix("kernel ").replace(" ", "\n") for name in kernels]
+    axes.set_xticks(range(len(kernels)), labels, fontsize=7)
     axes.set(ylabel="PSNR (dB)")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     caption = (
