@@ -737,12 +737,12 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     moved, new = gain("", runs), [run for run in by_operator(results, reblur)["learned"] if is_new(run)]
     unseen = f"; {np.mean(_all(new, 'same')):.1f} dB for new shakes, not trained with" if new else ""
     everywhere = ", ".join(f"{np.mean(score(run, 'same', True)):.1f}" for run in sorted(runs, key=number_of))
-    return {"C2.1": Evidence(
-        comparisons,
-        ours=f"{values} dB where no border is seen, {everywhere} dB everywhere; k of another picture is "
-        f"{moved.effect:.1f} dB above the average kernel{unseen}",
-        reduced=_reduced(results),
-    )}  # fmt: skip
+    reduced = _reduced(results)
+    ours = (
+        f"{values} dB where no border is seen, {everywhere} dB everywhere{unseen}; k of another picture is "
+        f"{moved.effect:.1f} dB above the average kernel; {reduced}"
+    )
+    return {"C2.1": Evidence(comparisons, ours=ours, reduced=reduced)}
 
 
 def _above_floor(run: Result) -> Comparison:
