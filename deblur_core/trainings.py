@@ -273,7 +273,6 @@ TRAININGS: dict[str, Training] = {
         start=lambda model: start_from_shakes(model, training_pairs.kernels(KERNEL_SPACE_BLUR, seed=0)),
         data=partial(blurred_alike, blur=KERNEL_SPACE_BLUR, filmed=2),
     ),
-    # Drawn from the prior of k, blur is so strong that the network learns to undo none of it.
     "kernel_space_inverse": Training(
         lambda: SRN(width=16, blocks=1),
         srn_loss,
