@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from deblur_core.blur import convolve
 from deblur_core.errors import UsageError
-from deblur_core.models.kernel_space import Encoding
+from deblur_core.models.kernel_space import Encoding, check_kernel, check_pair
 
 STRIDE, TRAINING_STRIDE = 2, 4  # px: of the rows and columns that least squares looks at
 
@@ -80,15 +80,11 @@ class CompactKernelSpace(nn.Module):
 
     def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
         """The blur between two pictures of one size."""
-        if sharp.shape != blurry.shape or sharp.ndim != 4:
-            raise UsageError(
-                "A blur is extracted from a sharp and a blurry picture of one size, not from "
-                f"{tuple(sharp.shape)} and {tuple(blurry.shape)}."
-            )
+        check_pair(sharp, blurry)
         with torch.autocast(sharp.device.type, enabled=False):
             explained = self.explain(sharp.float(), blurry.float())
-            mean, *deviation = self.to_code(explained).split(self.channels, -1)
-            return Encoding((explained + mean).movedim(-1, 1), *(part.movedim(-1, 1) for part in deviation or [None]))
+            mean, *deviation = self.to_code(explained).movedim(-1, 1).split(self.channels, 1)
+            return Encoding(explained.movedim(-1, 1) + mean, deviation[0] if deviation else None)
 
     def explain(self, sharp: Tensor, blurry: Tensor) -> Tensor:
         """w `(b, kh, kw, channels)`, cell by cell."""
@@ -102,17 +98,15 @@ class CompactKernelSpace(nn.Module):
         cells = filtered.view(2, len(sharp), count + 1, rows, side, columns, side)
         cells = cells.permute(1, 3, 5, 0, 4, 6, 2).flatten(3, 5)  # (b, kh, kw, pixels, channels + 1)
         moments = cells.mT @ cells / cells.shape[-2]
-        return self._solve(moments, self._solve(moments.mean((1, 2), keepdim=True), 0.0))
+        return self._solve(moments, self._solve(moments.mean((1, 2), keepdim=True), moments.new_zeros(count)))
 
-    def _solve(self, moments: Tensor, usual: Tensor | float) -> Tensor:
+    def _solve(self, moments: Tensor, usual: Tensor) -> Tensor:
         """The w nearest to the usual one that moments `(..., channels + 1, channels + 1)` of gradients allow."""
         normal, right = moments[..., :-1, :-1], moments[..., :-1, -1:]
         power = normal.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         ridge = power * self.ridge[0].exp() + self.ridge[1].exp()
-        if isinstance(usual, Tensor):
-            right = right - normal @ usual[..., None]
-        normal = normal + ridge * torch.eye(self.channels, device=moments.device)
-        return usual + torch.linalg.solve(normal, right)[..., 0]
+        solvable = normal + ridge * torch.eye(self.channels, device=moments.device)
+        return usual + torch.linalg.solve(solvable, right - normal @ usual[..., None])[..., 0]
 
     def decode(self, k: Tensor) -> Tensor:
         """The blur kernels of k: `(b, kh, kw, extent, extent)`, each of sum 1."""
@@ -124,12 +118,7 @@ class CompactKernelSpace(nn.Module):
     def blur(self, sharp: Tensor, k: Tensor) -> Tensor:
         """The sharp pictures blurred with k; k of one picture blurs all of them. The border is repeated."""
         height, width = sharp.shape[-2:]
-        shape = self.kernel_shape(height, width)
-        if k.shape[1:] != shape or len(k) not in (1, len(sharp)):
-            raise UsageError(
-                f"The kernel of {len(sharp)} picture(s) of {width} x {height} pixels has the shape "
-                f"{(len(sharp), *shape)}, not {tuple(k.shape)}."
-            )
+        check_kernel(k, sharp, self.kernel_shape(height, width))
         with torch.autocast(sharp.device.type, enabled=False):
             kernels = self.decode(k).expand(len(sharp), -1, -1, -1, -1).flatten(0, 2)
             return self._blur(self._whole(sharp.float()), kernels)[..., :height, :width]

@@ -127,22 +127,12 @@ class KernelSpace(nn.Module):
 
     def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
         """The blur between two pictures of one size, in float32."""
-        if sharp.shape != blurry.shape:
-            raise UsageError(
-                "A blur is extracted from a sharp and a blurry picture of one size, not from "
-                f"{tuple(sharp.shape)} and {tuple(blurry.shape)}."
-            )
+        check_pair(sharp, blurry)
         return self._encode(self._features(sharp), self._features(blurry))
 
     def blur(self, sharp: Tensor, k: Tensor) -> Tensor:
         """The sharp pictures blurred with k, in float32 and not clipped; k of one picture blurs all of them."""
-        height, width = sharp.shape[-2:]
-        shape = self.kernel_shape(height, width)
-        if k.shape[1:] != shape or len(k) not in (1, len(sharp)):
-            raise UsageError(
-                f"The kernel of {len(sharp)} picture(s) of {width} x {height} pixels has the shape "
-                f"{(len(sharp), *shape)}, not {tuple(k.shape)}."
-            )
+        check_kernel(k, sharp, self.kernel_shape(*sharp.shape[-2:]))
         return self._blur(sharp, self._features(sharp), k)
 
     def forward(
@@ -175,6 +165,25 @@ class KernelSpace(nn.Module):
         below, right = rows * self.multiple - height, columns * self.multiple - width
         picture = F.pad(picture, (0, right, 0, below), mode="replicate").to(self.dtype)
         return self.features(picture.contiguous(memory_format=torch.channels_last))
+
+
+def check_pair(sharp: Tensor, blurry: Tensor) -> None:
+    """Raises UsageError unless a blur can be extracted from the two."""
+    if sharp.shape != blurry.shape or sharp.ndim != 4:
+        raise UsageError(
+            "A blur is extracted from a sharp and a blurry picture of one size, not from "
+            f"{tuple(sharp.shape)} and {tuple(blurry.shape)}."
+        )
+
+
+def check_kernel(k: Tensor, sharp: Tensor, shape: tuple[int, int, int]) -> None:
+    """Raises UsageError unless k blurs these pictures (b, c, h, w), whose kernels have this shape."""
+    if k.shape[1:] != shape or len(k) not in (1, len(sharp)):
+        height, width = sharp.shape[-2:]
+        raise UsageError(
+            f"The kernel of {len(sharp)} picture(s) of {width} x {height} pixels has the shape "
+            f"{(len(sharp), *shape)}, not {tuple(k.shape)}."
+        )
 
 
 def kernel_space_loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:

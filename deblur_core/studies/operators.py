@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from torch import Tensor
+
 from deblur_core import data, trainings, weights
 from deblur_core.data import training_pairs
 from deblur_core.models.compact_kernel_space import CompactKernelSpace
@@ -34,6 +36,6 @@ def digest(name: str) -> str:
 
 
 @cache
-def kernels():
+def kernels() -> Tensor:
     """The collection (n, size, size) that both have seen."""
     return training_pairs.kernels(trainings.KERNEL_SPACE_BLUR, seed=0)

@@ -1,5 +1,7 @@
 """The compact kernel space: its blur is the convolution it claims to be, and k holds the blur and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -109,6 +111,15 @@ def test_every_part_learns_and_k_may_come_from_another_picture():
     assert own == again != swapped
     own.backward()
     assert all(weight.grad.abs().sum() > 0 for weight in model.parameters())
+
+
+def test_without_vae_head_k_is_what_is_extracted():
+    model = seeded(lambda: CompactKernelSpace(replace(TINY, variational=False)), 0)
+    x, y = uniform(2, 3, 32, 32), uniform(2, 3, 32, 32, seed=1)
+    encoding = model.encode(x, y)
+    assert encoding.deviation is None and encoding.mean.shape == (2, *model.kernel_shape(32, 32))
+    assert torch.equal(encoding.draw(torch.Generator()), encoding.mean)
+    assert kernel_space_loss(model, (y, x), torch.Generator()).isfinite()
 
 
 def test_what_cannot_be_used_is_refused_in_one_sentence():
