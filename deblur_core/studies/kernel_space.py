@@ -485,7 +485,8 @@ def _extraction_table(results: list[Result]) -> Iterator[Table]:
                 f"PSNR in dB to the blurry picture without noise, {_protocol(run, where)}. k is extracted from a "
                 f"blurry picture with noise, which itself has {seen:.1f} dB: from the same picture or another one. "
                 + ("The true kernel, too, has to do with the crop, its border repeated. " if everywhere else "")
-                + "New shakes were not trained with. The paper's numbers are of Levin's kernels; its protocol is not known.",
+                + "New shakes were not trained with. The paper's numbers are of Levin's kernels; its protocol is not "
+                "known.",
             )
 
 
