@@ -68,8 +68,8 @@ PROFILES = {
     ),
     "overnight": Profile(
         16, 2, 20, 3, _PHOTOGRAPHS,
-        Settings(steps=4000, batch=8, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000),
-        (0, 1, 2, 3), separate=(2, 4),
+        Settings(steps=3000, batch=8, crop=48, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000),
+        (0, 1, 2),
     ),
     "paper": Profile(
         32, 6, 39, 9, replace(_PHOTOGRAPHS, blur=Blur()),
