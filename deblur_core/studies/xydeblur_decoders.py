@@ -55,7 +55,7 @@ class Profile:
 
 # Shakes too: motion along x and y alone might flatter decoders that differ by a quarter turn.
 _MIXED = Blur(size=9, kinds=("shake", "x", "y"), shortest=6.0)
-_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=_MIXED)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=_MIXED)
 PROFILES = {
     "smoke": Profile(
         4, 1, 5, 2, Pictures(crop=48), Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2), (0,)
@@ -68,11 +68,11 @@ PROFILES = {
     ),
     "overnight": Profile(
         16, 2, 20, 3, _PHOTOGRAPHS,
-        Settings(steps=3000, batch=8, crop=48, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000),
+        Settings(steps=2500, batch=8, crop=48, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1250),
         (0, 1, 2),
     ),
     "paper": Profile(
-        32, 6, 39, 9, replace(_PHOTOGRAPHS, blur=Blur()),
+        32, 6, 39, 9, replace(_PHOTOGRAPHS, crop=256, blur=Blur()),
         Settings(steps=40_000, batch=8, crop=128, learning_rate=3e-4, warm_up=500, clip=1.0, validate_every=5000),
         (0, 1, 2), separate=(2, 3, 4), shipped=False,
     ),
