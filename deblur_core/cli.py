@@ -96,8 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("model")
     train.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
     train.add_argument("--steps", type=int, help="default: the profile's")
-    train.add_argument("--data", action="append", metavar="SOURCE", help="sharp pictures: builtin, CBSD68, Kodak24 or "
-                       "a folder; repeatable")  # fmt: skip
+    train.add_argument("--data", action="append", metavar="SOURCE", help="sharp pictures to blur: builtin, CBSD68, "
+                       "Kodak24 or a folder; filmed pairs: gopro, gopro_averaged, gopro:PATH, reds:PATH, or sharp "
+                       "frames to average, frames:PATH; repeatable")  # fmt: skip
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: weights/ in DEBLUR_HOME")
     _add_device(train)

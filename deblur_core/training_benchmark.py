@@ -13,7 +13,8 @@ from torch import Tensor
 
 from deblur_core.models.xydeblur import Features, XYDeblur
 from deblur_core.training import Settings, TrainingRun, seeded
-from deblur_core.trainings import absolute_error, blurred_pictures
+from deblur_core.training_data import blurred_pictures
+from deblur_core.trainings import absolute_error
 
 WIDTH, BLOCKS = 16, 2
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur_core import metrics, weights
+from deblur_core import weights
 from deblur_core.blur import convolve
-from deblur_core.blur.noise import add_gaussian
-from deblur_core.data import camera_pairs, home, training_pairs
-from deblur_core.data import load as load_pair
-from deblur_core.data.images import middle
+from deblur_core.data import home, training_pairs
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design, start_from_shakes
 from deblur_core.models.counting import count_parameters
@@ -27,151 +22,8 @@ from deblur_core.models.refinement import Refinement, preset, refinement_loss, r
 from deblur_core.models.srn import SRN, srn_loss
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, Store, from_settings, run_job, task
-from deblur_core.training import (
-    Batch,
-    Loss,
-    PictureValidation,
-    Settings,
-    Source,
-    Validation,
-    seeded,
-    start_quietly,
-    train,
-)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Where batches come from, how the network is judged, and a JSON-able description of both for the card."""
-
-    pairs: Source
-    validate: Validation | None
-    baseline: dict[str, float]  # scores of doing nothing, see `training.train`
-    description: dict[str, Any]
-
-
-def blurred_pictures(
-    sources: tuple[str, ...],
-    settings: Settings,
-    seed: int,
-    device: str,
-    blur: training_pairs.Blur = training_pairs.Blur(),  # noqa: B008, it is frozen
-    restore: Callable[[nn.Module, Tensor], Tensor] = lambda network, blurry: network(blurry),
-    exchange: bool = False,
-    collection: Callable[[training_pairs.Blur, int], Tensor] = training_pairs.kernels,
-) -> Data:
-    """Sharp pictures blurred on the fly by a collection of kernels, with `exchange` in exchanged colours; validation by
-    the PSNR of three whole pictures that never train, blurred by kernels as `training_pairs.kernels` has them."""
-    pictures = training_pairs.sharp_pictures(*sources)
-    held_out = training_pairs.whole_pairs(training_pairs.sharp_pictures("held out"), blur, seed=0)
-    validate = PictureValidation(held_out, restore, device)
-    return Data(
-        training_pairs.SyntheticPairs(
-            pictures, collection(blur, seed), blur, settings.batch, settings.crop, device, exchange
-        ),
-        validate,
-        validate.baseline,
-        {
-            "sources": [Path(source).name for source in sources],
-            "pictures": len(pictures),
-            "blur": asdict(blur),
-            "exchanged colours": exchange,
-            "held out": list(training_pairs.HELD_OUT),
-        },
-    )
-
-
-def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
-    """The collection `training_pairs.kernels` (count, size, size) as the shipped blur operator knows it: each extracted
-    from a textured picture that it has blurred, and decoded again, (count, 27, 27)."""
-    operator, true = load("kernel_space").requires_grad_(False), training_pairs.kernels(blur, seed)
-    x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(seed))
-    border, found = blur.size // 2, []
-    for k in true.split(1):
-        code = operator.encode(x[..., border:-border, border:-border], convolve(x, k)).mean
-        found.append(operator.decode(code.mean((2, 3), keepdim=True))[:, 0, 0])
-    return torch.cat(found)
-
-
-def blurred_alike(
-    sources: tuple[str, ...], settings: Settings, seed: int, device: str, blur: training_pairs.Blur, filmed: int
-) -> Data:
-    """For a kernel space: batches (blurry, sharp, source), see `kernel_space_loss`. Neighbours are blurred by one
-    kernel, a shake or one of the eight of the built-in set and, where built-in pictures are not the only source, of
-    Levin's, and swap their k; the last `filmed` pictures of a batch are filmed by a turning camera and keep their own.
-
-    Validation: k of one held-out picture, from a shake that never trains, blurs another one; the baseline is the mean
-    kernel.
-    """
-    pictures = training_pairs.sharp_pictures(*sources)
-    known_sets = ["builtin"] if sources == ("builtin",) else ["levin", "builtin"]
-    known = [load_pair(name, f"im1_kernel{i}").kernel for name in known_sets for i in range(1, 9)]
-    k = torch.cat([training_pairs.kernels(blur, seed), *(pad_kernel(k, blur.size) for k in known * KNOWN)])
-    shaken = training_pairs.SyntheticPairs(
-        pictures, k, blur, settings.batch - filmed, settings.crop, device, exchange=True, alike=2
-    )
-    camera = camera_pairs.Camera(side=settings.crop + 32)
-    scenes = camera_pairs.camera_pairs(_large_enough(pictures, camera), camera, FILMED, seed)
-    turned = training_pairs.RealPairs(scenes, filmed, settings.crop, device, turn=True)
-    source = torch.arange(settings.batch)
-    source[: settings.batch - filmed] ^= 1  # its neighbour
-
-    def pairs(generator: torch.Generator) -> Batch:
-        both = zip(shaken(generator), turned(generator), strict=True)
-        return *map(torch.cat, both), source.to(device)
-
-    validate = TransferValidation(training_pairs.sharp_pictures("held out"), blur, k.mean(0, keepdim=True), device)
-    description = {
-        "sources": [Path(source).name for source in sources],
-        "pictures": len(pictures),
-        "blur": asdict(blur),
-        "known kernels": {"sets": known_sets, "times": KNOWN},
-        "camera": asdict(camera),
-        "filmed": {"pairs": FILMED, "of a batch": filmed},
-        "held out": list(training_pairs.HELD_OUT),
-    }
-    return Data(pairs, validate, validate.baseline, description)
-
-
-KNOWN, FILMED = 64, 512
-"""How often each known kernel is in the collection of thousands of shakes; pairs filmed by a turning camera."""
-
-
-def pad_kernel(k: Tensor, size: int) -> Tensor:
-    """k (1, kh, kw), kh and kw odd, with zeros around it: (1, size, size)."""
-    return F.pad(k, ((size - k.shape[-1]) // 2,) * 2 + ((size - k.shape[-2]) // 2,) * 2)
-
-
-def _large_enough(pictures: dict[str, Tensor], camera: camera_pairs.Camera) -> dict[str, Tensor]:
-    least = camera.side + 2 * camera.margin
-    return {name: picture for name, picture in pictures.items() if min(picture.shape[1:]) >= least}
-
-
-class TransferValidation:
-    """The mean PSNR of held-out pictures blurred with k of one another, against the blur that k was taken from."""
-
-    def __init__(self, pictures: dict[str, Tensor], blur: training_pairs.Blur, mean: Tensor, device: str):
-        random = torch.Generator().manual_seed(0)
-        side = min(256 + blur.size - 1, *(min(picture.shape[1:]) for picture in pictures.values()))
-        wide = [middle(picture[None].float() / 255, side) for picture in pictures.values()]
-        self.device, self.sets = device, []
-        border, scores = blur.size // 2, []
-        for k in training_pairs.kernels(replace(blur, count=4), seed=10_000).split(1):
-            blurred = [convolve(x, k) for x in wide]
-            noisy = [add_gaussian(y, blur.noise, random).clamp(0, 1) for y in blurred]
-            sharp = [x[..., border:-border, border:-border] for x in wide]
-            self.sets.append(tuple(map(torch.cat, (sharp, blurred, noisy))))
-            scores += [metrics.psnr(convolve(x, mean), y) for x, y in zip(wide, blurred, strict=True)]
-        self.baseline = {"psnr": float(np.mean(scores))}
-
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        scores = []
-        for sharp, blurred, noisy in self.sets:
-            with torch.no_grad():
-                k = network.encode(sharp.to(self.device), noisy.to(self.device)).mean
-                again = network.blur(sharp.to(self.device), k.roll(1, 0)).clamp(0, 1).cpu()
-            scores += [metrics.psnr(ours[None], true[None]) for ours, true in zip(again, blurred, strict=True)]
-        return {"psnr": float(np.mean(scores))}
+from deblur_core.training import Batch, Loss, Settings, seeded, start_quietly, train
+from deblur_core.training_data import Data, blurred_alike, digest, restoration_pairs
 
 
 def absolute_error(network: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -188,8 +40,8 @@ class Training:
     loss: Loss
     profiles: dict[str, Settings]  # smoke, laptop, overnight, paper
     start: Callable[[nn.Module], nn.Module] = lambda network: network  # changes its first weights
-    sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures
-    data: Callable[[tuple[str, ...], Settings, int, str], Data] = blurred_pictures
+    sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures, or of filmed pairs
+    data: Callable[[tuple[str, ...], Settings, int, str], Data] = restoration_pairs
 
 
 _SIZES = {
@@ -209,6 +61,18 @@ _SIZES = {
 }
 
 
+def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
+    """The collection `training_pairs.kernels` (count, size, size) as the shipped blur operator knows it: each extracted
+    from a textured picture that it has blurred, and decoded again, (count, 27, 27)."""
+    operator, true = load("kernel_space").requires_grad_(False), training_pairs.kernels(blur, seed)
+    x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(seed))
+    border, found = blur.size // 2, []
+    for k in true.split(1):
+        code = operator.encode(x[..., border:-border, border:-border], convolve(x, k)).mean
+        found.append(operator.decode(code.mean((2, 3), keepdim=True))[:, 0, 0])
+    return torch.cat(found)
+
+
 def _refinement(denoiser: bool) -> Training:
     """The predictor's estimate is what the curve shows; samples take too long to be drawn now and then."""
     return Training(
@@ -216,7 +80,7 @@ def _refinement(denoiser: bool) -> Training:
         refinement_loss if denoiser else regression_loss,
         # Not longer: of 30,000 steps at this rate the predictor of one run was back at the blurry picture after 2,000.
         _SIZES | {"laptop": replace(_SIZES["laptop"], steps=10_000), "paper": _REFINEMENT_PAPER},
-        data=partial(blurred_pictures, blur=_short_motion(9), restore=lambda network, blurry: network.predict(blurry)),
+        data=partial(restoration_pairs, blur=_short_motion(9), restore=lambda network, blurry: network.predict(blurry)),
     )
 
 
@@ -233,7 +97,7 @@ _REFINEMENT_PAPER = Settings(
 _SRN_PAPER = Settings(
     steps=263_000, batch=16, crop=256, learning_rate=1e-4, final_rate=1e-6, average=0.0, validate_every=5000
 )
-_SHORT_MOTION = partial(blurred_pictures, blur=_short_motion(11))
+_SHORT_MOTION = partial(restoration_pairs, blur=_short_motion(11))
 
 KERNEL_SPACE_BLUR = training_pairs.Blur(size=27, kinds=("shake",), count=4096)
 
@@ -278,7 +142,7 @@ TRAININGS: dict[str, Training] = {
         srn_loss,
         _SIZES | {"laptop": replace(_SIZES["laptop"], steps=6_000), "paper": _SRN_PAPER},
         start=start_quietly,
-        data=partial(blurred_pictures, blur=replace(_short_motion(11), count=1024), collection=seen_by_operator),
+        data=partial(restoration_pairs, blur=replace(_short_motion(11), count=1024), collection=seen_by_operator),
     ),
     "refinement": _refinement(denoiser=True),
     "refinement_regression": _refinement(denoiser=False),
@@ -356,7 +220,7 @@ def train_and_save(
     sources = sources or chosen.sources
     job = Job.create(
         train_model,
-        data=training_pairs.digest(*sources),
+        data=digest(sources),
         model=model,
         settings=settings,
         sources=list(sources),

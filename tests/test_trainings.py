@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from deblur_core import cli, training, trainings, weights
+from deblur_core import cli, training, training_data, trainings, weights
 from deblur_core.data import training_pairs, write_image
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.kernel_space import Encoding
 from deblur_core.training import Settings
-from deblur_core.trainings import Training, absolute_error, blurred_pictures
+from deblur_core.training_data import blurred_pictures
+from deblur_core.trainings import Training, absolute_error
 
 
 def tiny():
@@ -92,12 +93,58 @@ def test_a_training_that_was_interrupted_goes_on(monkeypatch, apart):
     assert trainings.train_and_save("tiny", "laptop")[0].read_bytes() == resumed
 
 
+@pytest.fixture
+def films(apart):
+    """Two scenes of two filmed pairs each, in GoPro's layout: a sharp one, and its mean with itself 4 px on."""
+    texture = torch.rand(2, 3, 72, 100, generator=torch.Generator().manual_seed(0))
+    for scene in ("GOPR0372_07_00", "GOPR0374_11_00"):
+        for number, picture in enumerate(texture):
+            blurry = (picture[..., 4:] + picture[..., :-4]) / 2
+            for kind, one in (("blur", blurry), ("sharp", picture[..., 2:-2])):
+                path = apart / "films" / "train" / scene / kind / f"{number:06}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(path, one[None])
+    return f"gopro:{apart / 'films'}"
+
+
+def test_filmed_pairs_train_alone_or_beside_blurred_pictures(films, capsys):
+    path, values = trainings.train_and_save("tiny", "smoke", sources=(films,))
+    said = json.loads(path.with_suffix(".json").read_text())["data"]
+    assert said == {"sources": ["films"], "pairs": 2, "scenes": 1, "held out": ["GOPR0374_11_00"]}
+    alone = training_data.restoration_pairs((films,), Settings(steps=1, batch=4, crop=16), 0, "cpu")
+    mixed = training_data.restoration_pairs((films, "builtin"), Settings(steps=1, batch=5, crop=16), 0, "cpu")
+    assert mixed.description["filmed"] == said and mixed.description["pictures"] == 8
+    assert len(alone.validate.pairs) == 2 and len(mixed.validate.pairs) == 2 + 9
+    assert values["baseline"] == alone.baseline != mixed.baseline
+    blurry, sharp = alone.pairs(torch.Generator().manual_seed(1))
+    assert blurry.shape == sharp.shape == (4, 3, 16, 16)
+    torch.testing.assert_close(blurry[..., 2:-2], (sharp[..., 4:] + sharp[..., :-4]) / 2, rtol=0, atol=0.01)
+    assert [part.shape for part in mixed.pairs(torch.Generator())] == [(5, 3, 16, 16)] * 2
+    assert cli.main(["train", "tiny", "--profile", "smoke", "--data", films, "--device", "cpu"]) == 0
+    capsys.readouterr()
+
+
+def test_a_kernel_space_trains_on_filmed_pairs_and_is_judged_by_a_scene_apart(films, monkeypatch):
+    read = training_data.load_pair
+    monkeypatch.setattr(training_data, "load_pair", lambda _, name: read("builtin", name))  # Levin's are a download
+    for sources, pictures in (((films, "builtin"), 8), ((films,), 2)):
+        data = trainings.get("kernel_space").data(sources, Settings(steps=1, batch=4, crop=32), 0, "cpu")
+        assert data.description["pictures"] == pictures and data.description["filmed"]["of a batch"] == 2
+        assert data.description["filmed"]["held out"] == ["GOPR0374_11_00"]
+        blurry, sharp, source = data.pairs(torch.Generator().manual_seed(0))
+        assert blurry.shape == sharp.shape == (4, 3, 32, 32) and source.tolist() == [1, 0, 2, 3]
+        found = data.validate(trainings.load("kernel_space"))
+        assert found.keys() == data.baseline.keys() == {"psnr", "filmed"}
+        assert found["filmed"] > data.baseline["filmed"] + 3, "its own k blurs a sharp frame as the film did"
+
+
 def test_wrong_requests_are_one_sentence(capsys, apart):
     for arguments, sentence in (
         (["nonsense"], "models that can be: xydeblur, "),
         (["tiny", "--profile", "weekend"], "tiny has no profile 'weekend': choose one of smoke, laptop"),
         (["tiny", "--steps", "0"], "at least one step"),
         (["tiny", "--data", str(apart)], "holds no pictures"),
+        (["tiny", "--data", f"gopro:{apart}"], "holds no pairs of the train split"),
     ):
         assert cli.main(["train", *arguments, "--device", "cpu"]) == 2
         assert sentence in capsys.readouterr().err
@@ -116,7 +163,7 @@ def test_a_kernel_space_is_judged_by_a_blur_that_was_taken_from_another_picture(
     random = torch.Generator().manual_seed(0)
     pictures = {name: torch.randint(256, (3, 90, 90), generator=random, dtype=torch.uint8) for name in "ab"}
     blur = training_pairs.Blur(size=7, kinds=("shake",))
-    validation = trainings.TransferValidation(pictures, blur, torch.full((1, 7, 7), 1 / 49), "cpu")
+    validation = training_data.TransferValidation(pictures, blur, torch.full((1, 7, 7), 1 / 49), "cpu")
 
     class Leaking:
         """Its k is the blurry picture itself."""
@@ -139,7 +186,7 @@ def test_the_shipped_operator_recognises_the_blur_that_its_inverse_learns_to_und
     blur = training_pairs.Blur(size=11, kinds=("shake", "x"), count=6, shortest=6.0)
     seen, true = trainings.seen_by_operator(blur, 0), training_pairs.kernels(blur, 0)
     torch.testing.assert_close(seen.sum((1, 2)), torch.ones(6), rtol=0, atol=1e-3)
-    off = (seen[:, None] - trainings.pad_kernel(true, 27)).abs().sum((2, 3)) / 2  # share of misplaced mass
+    off = (seen[:, None] - training_data.pad_kernel(true, 27)).abs().sum((2, 3)) / 2  # share of misplaced mass
     assert off.argmin(1).tolist() == list(range(6)) and off.diagonal().mean() < 0.5
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from deblur_core import blur, data, metrics, trainings, weights
+from deblur_core import blur, data, metrics, training_data, trainings, weights
 from deblur_core.data import training_pairs
 from deblur_core.data.images import middle
 from deblur_core.data.training_pairs import Blur
@@ -122,7 +122,7 @@ def test_the_shipped_blur_operator_takes_a_blur_from_one_picture_to_another():
     pictures = training_pairs.sharp_pictures("held out")
     source, target = (middle(pictures[f"held out/{name}"][None].float() / 255, 192 + learnt.size - 1)
                       for name in ("astronaut", "chelsea"))  # fmt: skip
-    known = trainings.pad_kernel(data.load("builtin", "im1_kernel4").kernel, learnt.size)
+    known = training_data.pad_kernel(data.load("builtin", "im1_kernel4").kernel, learnt.size)
     gains = []
     for k in (*training_pairs.kernels(replace(learnt, count=2), seed=77).split(1), known):
         code = operator.encode(source[..., inner, inner], blur.convolve(source, k)).mean

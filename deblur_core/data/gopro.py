@@ -95,7 +95,7 @@ def match(blurry: Path, sharp: Path, prefix: str = "") -> dict[str, tuple[Path, 
 def read_pairs(pairs: Mapping[str, tuple[Path, Path]]) -> dict[str, Tensor]:
     """Pairs for training: uint8 (6, h, w), the blurry picture's three channels, then the sharp one's. In memory: 5.5 MB
     for one of 1280 x 720 px, 12 GB for the whole training split."""
-    return {name: _stack(name, *(read_image(file) for file in files)) for name, files in pairs.items()}
+    return {name: stack(name, *(read_image(file) for file in files)) for name, files in pairs.items()}
 
 
 def average_frames(folder: Path, length: int = 7, gamma: float | None = None) -> dict[str, Tensor]:
@@ -116,7 +116,7 @@ def average_frames(folder: Path, length: int = 7, gamma: float | None = None) ->
             images = torch.cat([read_image(frames[number]) for number in run])
             mean = images.mean(0) if gamma is None else images.pow(gamma).mean(0).pow(1 / gamma)
             name = f"{scene}_{run[length // 2]:06}"
-            pairs[name] = _stack(name, mean[None], images[length // 2, None])
+            pairs[name] = stack(name, mean[None], images[length // 2, None])
             start += length
         else:
             start += 1
@@ -125,7 +125,9 @@ def average_frames(folder: Path, length: int = 7, gamma: float | None = None) ->
     return pairs
 
 
-def _stack(name: str, blurry: Tensor, sharp: Tensor) -> Tensor:
+def stack(name: str, blurry: Tensor, sharp: Tensor) -> Tensor:
+    """One pair for training, uint8 (6, h, w), of pictures (1, 1 or 3, h, w) in [0, 1]; UsageError unless both are of
+    one size."""
     if blurry.shape != sharp.shape:
         raise UsageError(
             f"{name}: the blurry picture has {blurry.shape[-1]} x {blurry.shape[-2]} pixels, "

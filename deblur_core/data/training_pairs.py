@@ -7,7 +7,7 @@ a few operations for all of its pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +165,14 @@ class RealPairs:
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         both = _to_floats(random_crops(self.pairs, self.crop, self.batch, generator, turn=self.turn))
         return both[:, :3], both[:, 3:]
+
+
+Source = Callable[[torch.Generator], tuple[Tensor, ...]]
+
+
+def mixed(*parts: Source) -> Source:
+    """Batches that consist of those of several sources."""
+    return lambda generator: tuple(map(torch.cat, zip(*(part(generator) for part in parts), strict=True)))
 
 
 def random_crops(

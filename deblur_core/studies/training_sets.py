@@ -233,14 +233,14 @@ class Mixed:
 
     def __init__(self, sets: Sequence[np.ndarray], recipe: Settings, device: str, ordinary: bool):
         self.ordinary = ordinary
-        self.parts = [
+        self.batches = training_pairs.mixed(*(
             training_pairs.RealPairs({str(i): torch.from_numpy(pair) for i, pair in enumerate(pairs)},
                                      recipe.batch // len(sets), recipe.crop, device)
             for pairs in sets
-        ]  # fmt: skip
+        ))  # fmt: skip
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        blurry, sharp = map(torch.cat, zip(*(part(generator) for part in self.parts), strict=True))
+        blurry, sharp = self.batches(generator)
         return augmented(blurry, sharp, generator) if self.ordinary else (blurry, sharp)
 
 
