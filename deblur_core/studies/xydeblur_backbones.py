@@ -72,7 +72,7 @@ PROFILES = {
     "overnight": Profile(
         {"PSS-NSC": (8, 2), "DMPHN": (6, 2), "MSCNN": (8, 4)}, FORMS, (0, 1, 2),
         Pictures(**_PHOTOGRAPHS, crop=128, blur=_SHAKES),
-        Settings(steps=2000, batch=4, crop=48, learning_rate=2e-3, warm_up=100, clip=1.0, precision="float32",
+        Settings(steps=1500, batch=4, crop=48, learning_rate=2e-3, warm_up=100, clip=1.0, precision="float32",
                  validate_every=750),
     ),
     "paper": Profile(
