@@ -212,11 +212,17 @@ def _train(arguments: argparse.Namespace) -> None:
 
     from deblur_core.trainings import train_and_save
 
-    with tqdm(unit="step", disable=None) as bar:  # no bar in a log
+    shown: dict[str, float] = {}
 
-        def progress(step: int, total: int, **info: float) -> None:
+    with tqdm(unit="step", disable=None) as bar:  # no bar in a log, but a line for every validation
+
+        def progress(step: int, total: int, loss: float, **scores: float) -> None:
+            said = {name: f"{value:.4g}" for name, value in {"loss": loss, **scores}.items()}
+            if bar.disable and scores != shown:
+                shown.update(scores)
+                print(f"step {step} of {total}:", *(f"{name} {value}" for name, value in said.items()), flush=True)
             bar.total = total
-            bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
+            bar.set_postfix(said, refresh=False)
             bar.update(step - bar.n)
 
         path, values = train_and_save(

@@ -45,6 +45,8 @@ def test_a_model_is_trained_and_loaded_again(apart, capsys):
     )
     assert card["data"]["pictures"] == 8 and card["data"]["sources"] == ["builtin"] and card["made by"]["torch"]
     assert card["scores"]["step"] == 3 and len(card["doubts"]) == 1, "three steps from nothing are not enough"
+    shown = next(line for line in said.splitlines() if line.startswith("step 3 of 3: loss "))
+    assert shown.endswith(f" psnr {card['scores']['psnr']:.4g}"), "a log shows how it goes"
     assert f"Held-out psnr: {card['scores']['psnr']:.4g}" in said and card["doubts"][0] in said
     loaded = weights.load("tiny", tiny(), apart / "out")
     held_out = blurred_pictures(("builtin",), Settings(steps=1, batch=1, crop=8), 0, "cpu").validate
