@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,13 +26,13 @@ from torch import Tensor, nn
 
 from deblur_core import metrics
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import Bfloat16, own_stream
 
 REPORT_EVERY = 20  # steps on a GPU, which has to wait when its loss is looked at; on a CPU every step reports
 CHECKPOINT_AFTER = 60.0  # seconds
 JUDGED_AT = 0.25  # the share of a run after which a network should be better than doing nothing
 
-_BUILDING = threading.Lock()  # PyTorch's initialisation draws from the state that all threads share
 
 Batch = tuple[Tensor, ...]
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -72,7 +71,6 @@ class Trained:
     curve: list[dict[str, float]]
     doubts: list[str] = field(default_factory=list)
     seconds: float = 0.0  # of this sitting, validation included
-    data_share: float = 0.0  # of its training time: how much went into making batches
 
 
 def train(
@@ -104,8 +102,7 @@ def train(
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """`build()` with initial weights that depend on `seed` alone; PyTorch's global random state stays as it was."""
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_randomness(seed):
         return build()
 
 
@@ -174,14 +171,10 @@ def _train(
     progress: Callable[..., None] | None,
 ) -> Trained:
     settings, began = run.settings, time.perf_counter()
-    in_data, training, last_saved = 0.0, 0.0, began
+    last_saved = began
     scores: dict[str, float] = {}
     while run.step < settings.steps:
-        started = time.perf_counter()
-        batch = pairs(run.generator("data"))
-        in_data += time.perf_counter() - started
-        run.take_step(batch)
-        training += time.perf_counter() - started
+        run.take_step(pairs(run.generator("data")))
         ends = run.step == settings.steps
         if validate and (ends or run.step % settings.validate_every == 0):
             run.check()
@@ -197,8 +190,7 @@ def _train(
             checkpoint.save(run.state())
             last_saved = time.perf_counter()
     seconds = time.perf_counter() - began
-    share = in_data / training if training else 0.0
-    return Trained(run.averaged, run.losses.tolist(), run.curve, run.doubts(baseline), seconds, share)
+    return Trained(run.averaged, run.losses.tolist(), run.curve, run.doubts(baseline), seconds)
 
 
 class TrainingRun:

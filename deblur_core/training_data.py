@@ -19,6 +19,7 @@ from deblur_core.data import camera_pairs, content_digest, filmed_pairs, trainin
 from deblur_core.data import load as load_pair
 from deblur_core.data.gopro import scene_of
 from deblur_core.data.images import middle
+from deblur_core.errors import UsageError
 from deblur_core.training import Batch, PictureValidation, Settings, Source, Validation
 
 
@@ -47,6 +48,8 @@ def restoration_pairs(
         return blurred_pictures(pictures, settings, seed, device, restore=restore, **blurred)
     if not pictures:
         return films_alone(films, settings, device, restore)
+    if settings.batch < 2:
+        raise UsageError("Filmed and blurred pictures share a batch: it needs at least two.")
     half = settings.batch // 2
     synthetic = blurred_pictures(
         pictures, replace(settings, batch=settings.batch - half), seed, device, restore=restore, **blurred
@@ -144,11 +147,11 @@ def blurred_alike(
     scenes = real or camera_pairs.camera_pairs(_large_enough(pictures, camera), camera, FILMED, seed)
     turned = training_pairs.RealPairs(scenes, filmed, settings.crop, device, turn=True)
     together = training_pairs.mixed(shaken, turned)
-    source = torch.arange(settings.batch)
+    source = torch.arange(settings.batch, device=device)
     source[: settings.batch - filmed] ^= 1  # its neighbour
 
     def pairs(generator: torch.Generator) -> Batch:
-        return *together(generator), source.to(device)
+        return *together(generator), source
 
     validate = TransferValidation(
         training_pairs.sharp_pictures("held out"), blur, k.mean(0, keepdim=True), device, held_out

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deblur_core import weights
 from deblur_core.blur import convolve
-from deblur_core.data import home, training_pairs
+from deblur_core.data import content_digest, home, training_pairs
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design, start_from_shakes
 from deblur_core.models.counting import count_parameters
@@ -42,6 +42,7 @@ class Training:
     start: Callable[[nn.Module], nn.Module] = lambda network: network  # changes its first weights
     sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures, or of filmed pairs
     data: Callable[[tuple[str, ...], Settings, int, str], Data] = restoration_pairs
+    reads: tuple[str, ...] = ()  # weights that come with the project and make the data
 
 
 _SIZES = {
@@ -143,6 +144,7 @@ TRAININGS: dict[str, Training] = {
         _SIZES | {"laptop": replace(_SIZES["laptop"], steps=6_000), "paper": _SRN_PAPER},
         start=start_quietly,
         data=partial(restoration_pairs, blur=replace(_short_motion(11), count=1024), collection=seen_by_operator),
+        reads=("kernel_space",),
     ),
     "refinement": _refinement(denoiser=True),
     "refinement_regression": _refinement(denoiser=False),
@@ -217,10 +219,12 @@ def train_and_save(
     settings = chosen.profiles[profile]
     if steps is not None:
         settings = replace(settings, steps=steps)
+    if seed < 0:
+        raise UsageError(f"A seed is 0 or more, not {seed}.")
     sources = sources or chosen.sources
     job = Job.create(
         train_model,
-        data=digest(sources),
+        data=content_digest(digest(sources), *(weights.card(name)["sha256"] for name in chosen.reads)),
         model=model,
         settings=settings,
         sources=list(sources),

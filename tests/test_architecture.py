@@ -11,11 +11,11 @@ from deblur_core.report.build import build
 from deblur_core.runs import Store
 
 PACKAGE = studies.REPOSITORY / "deblur_core"
-GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors"}
+GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors", "randomness"}
 MAY_IMPORT = {
     "blur": {"errors"},
     "data": {"blur", "errors"},
-    "metrics": {"blur", "data", "errors"},
+    "metrics": {"blur", "data", "errors", "randomness"},
     "models": {"blur", "errors"},
     "runs": {"errors"},
     "weights": {"data", "errors"},

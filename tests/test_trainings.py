@@ -1,6 +1,7 @@
 """`deblur train`: from a name to weights with a card, once, and on from where it was stopped."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -68,6 +69,17 @@ def test_steps_seed_and_data_change_the_weights_and_a_repetition_does_not(apart)
     assert len(set(made)) == 4 and make() == made[0]
 
 
+def test_a_training_that_reads_shipped_weights_is_done_again_when_they_change(monkeypatch):
+    monkeypatch.setitem(trainings.TRAININGS, "tiny", replace(trainings.get("tiny"), reads=("kernel_space",)))
+    done, card = [], weights.card("kernel_space")
+    monkeypatch.setattr(trainings, "_run", lambda job, *options: done.append(job.key))
+    for sha256 in (card["sha256"], card["sha256"], "another"):
+        monkeypatch.setattr(weights, "card", lambda name, sha256=sha256: card | {"sha256": sha256})
+        with pytest.raises(AttributeError):  # a result was not made
+            trainings.train_and_save("tiny", "smoke")
+    assert done[0] == done[1] != done[2]
+
+
 def test_a_finished_training_is_not_done_again(monkeypatch):
     first, _ = trainings.train_and_save("tiny", "smoke")
     before = first.read_bytes()
@@ -122,6 +134,8 @@ def test_filmed_pairs_train_alone_or_beside_blurred_pictures(films, capsys):
     assert blurry.shape == sharp.shape == (4, 3, 16, 16)
     torch.testing.assert_close(blurry[..., 2:-2], (sharp[..., 4:] + sharp[..., :-4]) / 2, rtol=0, atol=0.01)
     assert [part.shape for part in mixed.pairs(torch.Generator())] == [(5, 3, 16, 16)] * 2
+    with pytest.raises(UsageError, match="needs at least two"):
+        training_data.restoration_pairs((films, "builtin"), Settings(steps=1, batch=1, crop=16), 0, "cpu")
     assert cli.main(["train", "tiny", "--profile", "smoke", "--data", films, "--device", "cpu"]) == 0
     capsys.readouterr()
 
@@ -145,6 +159,7 @@ def test_wrong_requests_are_one_sentence(capsys, apart):
         (["nonsense"], "models that can be: xydeblur, "),
         (["tiny", "--profile", "weekend"], "tiny has no profile 'weekend': choose one of smoke, laptop"),
         (["tiny", "--steps", "0"], "at least one step"),
+        (["tiny", "--seed", "-1"], "A seed is 0 or more, not -1"),
         (["tiny", "--data", str(apart)], "holds no pictures"),
         (["tiny", "--data", f"gopro:{apart}"], "holds no pairs of the train split"),
     ):

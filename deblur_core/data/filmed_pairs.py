@@ -10,6 +10,7 @@ Blur of frames_gamma is a mean of intensities, the values in the files being the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from torch import Tensor
@@ -40,6 +41,8 @@ def filmed_pairs(*sources: str) -> dict[str, Tensor]:
         found = {name: pair for name, pair in _read(source).items() if gopro.may_train(name)}
         if not found:
             raise UsageError(f"{source} holds nothing but pictures of the official GoPro test split: name another one.")
+        if twice := sorted(pairs.keys() & found.keys()):
+            raise UsageError(f"{twice[0]} is in two sources: name one of them, or rename a folder.")
         pairs |= found
     return pairs
 
@@ -64,7 +67,7 @@ def digest(*sources: str) -> str:
         else:
             parts += [_kind(source)]
             for name, files in _files(source).items():
-                parts += [name, *(file.read_bytes() for file in files)]
+                parts += [name, *(sha256(file.read_bytes()).hexdigest() for file in files)]
     return content_digest(*parts)
 
 

@@ -31,6 +31,7 @@ TEST_SCENES = frozenset({
     "GOPR0384_11_00", "GOPR0384_11_05", "GOPR0385_11_01", "GOPR0396_11_00", "GOPR0410_11_00", "GOPR0854_11_00",
     "GOPR0862_11_00", "GOPR0868_11_00", "GOPR0869_11_00", "GOPR0871_11_00", "GOPR0881_11_01",
 })  # fmt: skip
+_SCENE = re.compile(r"(?:GOPR)?(\d{4}_\d\d_\d\d)")
 KERNEL_SIZE = 31  # what blind methods are told: the blur varies over the picture and seldom reaches further
 
 Item = TypeVar("Item")
@@ -38,14 +39,14 @@ Item = TypeVar("Item")
 
 def scene_of(name: str) -> str:
     """The scene that a pair, frame or folder belongs to; the name without its last part for other data."""
-    if found := re.search(r"(?:GOPR)?(\d{4}_\d\d_\d\d)", name):
-        return f"GOPR{found[1]}"
+    if found := _SCENE.findall(name):
+        return f"GOPR{found[-1]}"
     return name.rpartition("_")[0] or name
 
 
 def may_train(name: str) -> bool:
-    """Whether something of this name is outside the official test split."""
-    return scene_of(name) not in TEST_SCENES
+    """Whether something of this name or path is outside the official test split."""
+    return TEST_SCENES.isdisjoint(f"GOPR{scene}" for scene in _SCENE.findall(name))
 
 
 def split_by_scene(items: Mapping[str, Item], held_out: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
@@ -109,11 +110,14 @@ def average_frames(folder: Path, length: int = 7, gamma: float | None = None) ->
         raise UsageError(f"An average needs an odd number of frames, 3 or more, so that it has a centre: not {length}.")
     frames = {int(file.stem): file for file in sorted(folder.glob("*.png")) if file.stem.isdecimal()}
     pairs, start = {}, min(frames, default=0)
-    scene = scene_of(folder.name)
+    scene = scene_of(f"{folder.name}_")
     while start <= max(frames, default=-1):
         run = range(start, start + length)
         if frames.keys() >= set(run):
-            images = torch.cat([read_image(frames[number]) for number in run])
+            found = [read_image(frames[number]) for number in run]
+            if len({image.shape for image in found}) > 1:
+                raise UsageError(f"{folder} holds frames of several sizes or kinds: make them alike.")
+            images = torch.cat(found)
             mean = images.mean(0) if gamma is None else images.pow(gamma).mean(0).pow(1 / gamma)
             name = f"{scene}_{run[length // 2]:06}"
             pairs[name] = stack(name, mean[None], images[length // 2, None])

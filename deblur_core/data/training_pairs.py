@@ -145,10 +145,10 @@ class SyntheticPairs:
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         x = _to_floats(random_crops(self.pictures, self.side, self.batch, generator))
         if self.exchange:
-            orders = torch.rand(self.batch, 3, generator=generator).argsort(1).to(x.device)
+            orders = torch.rand(self.batch, 3, generator=generator).argsort(1).to(x.device, non_blocking=True)
             x = x[torch.arange(self.batch, device=x.device)[:, None], orders]
-        which = torch.randint(len(self.k), (self.batch // self.alike,), generator=generator).to(x.device)
-        which = which.repeat_interleave(self.alike)
+        which = torch.randint(len(self.k), (self.batch // self.alike,), generator=generator)
+        which = which.repeat_interleave(self.alike).to(x.device, non_blocking=True)
         return _blurred(x, self.k[which], self.settings, generator)
 
 

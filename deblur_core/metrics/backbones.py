@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from deblur_core.data import registry
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.randomness import own_randomness
 
 ALEXNET = "weights/alexnet-owt-7be5be79.pth"  # torchvision's, whole: 233 MiB
 ALEXNET_FEATURES = "weights/alexnet_features.safetensors"  # its convolutions only
@@ -76,7 +77,7 @@ def _import_torchvision() -> torch.library.Library | None:
 @cache
 def lpips_network(device: torch.device) -> nn.Module:
     """The lpips package's network: AlexNet, its input scaling, and the linear heads of v0.1 that the package ships."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # weights are drawn, to be replaced below
+    with warnings.catch_warnings(), own_randomness():  # weights are drawn, to be replaced below
         warnings.simplefilter("ignore", UserWarning)  # torchvision's, about how lpips calls it
         network = import_optional("lpips").LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
     weights = _alexnet_weights()

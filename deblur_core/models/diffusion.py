@@ -74,7 +74,7 @@ class Schedule:
         options = {"generator": generator, "device": generator.device}
         t = torch.randint(1, self.steps + 1, (count,), **options)
         share = torch.rand(count, **options)
-        roots = self.alpha_bars.sqrt().to(generator.device)
+        roots = self.alpha_bars.sqrt().to(generator.device, non_blocking=True)
         return (roots[t] + share * (roots[t - 1] - roots[t])).square().float()
 
     def check_start(self) -> None:

@@ -82,6 +82,7 @@ def own_stream(device: str) -> Iterator[None]:
         yield
         return
     stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))  # what it is given may still be on the way
     with torch.cuda.stream(stream):
         yield
         stream.synchronize()

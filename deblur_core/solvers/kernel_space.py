@@ -34,6 +34,7 @@ from deblur_core.models import selfdeblur as networks
 from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
+from deblur_core.randomness import own_randomness
 from deblur_core.solvers.losses import SimilarityLoss, hyper_laplacian
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
@@ -126,8 +127,8 @@ def check_input(model: Operator, y: Tensor) -> None:
     """Raises UsageError unless y is one finite colour picture that the operator can blur."""
     if y.ndim != 4 or y.shape[:2] != (1, 3):
         raise UsageError(f"Deblurring takes one colour picture of shape (1, 3, h, w), not {tuple(y.shape)}.")
-    if min(y.shape[-2:]) < 32:
-        raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 32x32 is the least.")
+    if min(y.shape[-2:]) < 33:
+        raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 33x33 is the least.")
     if not torch.isfinite(y).all():
         raise UsageError("The picture holds values that are not finite numbers.")
     model.kernel_shape(*y.shape[-2:])
@@ -147,7 +148,7 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
     """A run at its start; y as for `deblur`, checked before."""
     channels, *cells = model.kernel_shape(*y.shape[-2:])
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):  # PyTorch's own initialisation, replaced below, draws from the global state
+    with own_randomness():  # PyTorch's own initial weights, replaced below
         image = networks.ImageNetwork(recipe.width, recipe.skip, nonlocal_from=recipe.nonlocal_from, output_channels=3)
         kernel = KernelPrior(channels, recipe.kernel_blocks)
     for network in (image, kernel):

@@ -17,6 +17,7 @@ from deblur_core.blur import pad_for_same
 from deblur_core.models import selfdeblur as networks
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier, preset
+from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import own_stream
 from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usual_kernel
 from deblur_core.solvers.selfdeblur_benchmark import plain_similarity
@@ -32,8 +33,7 @@ def rows(
     """Median time of each variant, all in turn within one run, and how many times it beats the plain one."""
     table = compact_rows(device, repeats)
     for name, recipe, pixels in cases or (CASES if torch.device(device).type == "cuda" else CASES[:1]):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_randomness():
             model = KernelSpace(preset(name)).eval().to(device)
         y = torch.rand(1, 3, pixels, pixels, generator=torch.Generator().manual_seed(0)).to(device)
         for operation, variants in (
@@ -81,8 +81,7 @@ def iterations(model: KernelSpace, y: Tensor, recipe: Recipe, device: str) -> di
 
 def compact_rows(device: str, repeats: int, pixels: int = 256) -> list[dict[str, Any]]:
     """The compact operator, beside the same cells blurred by PyTorch's direct convolution."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_randomness():
         model = CompactKernelSpace(Design()).requires_grad_(False).to(device)
     y = torch.rand(1, 3, pixels, pixels, generator=torch.Generator().manual_seed(0)).to(device)
     k = torch.zeros(1, *model.kernel_shape(pixels, pixels), device=device)

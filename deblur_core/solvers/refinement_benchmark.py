@@ -12,6 +12,7 @@ import torch
 
 from deblur_core.models.diffusion import Schedule, linear_schedule, remove_noise
 from deblur_core.models.refinement import Refinement, preset
+from deblur_core.randomness import own_randomness
 from deblur_core.solvers.refinement import refine
 
 CASES = (("small", 64, 8), ("small", 128, 8), ("paper", 128, 4))
@@ -27,8 +28,7 @@ def rows(
     """Median time of a run of each length, all in turn, and how many times a step beats that of the plain loop."""
     table = []
     for name, pixels, samples in cases:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_randomness():
             model = Refinement(preset(name)).to(device).eval()
         y = torch.rand(1, 3, pixels, pixels, device=device)
         variants: dict[str, Callable[[Schedule], Any]] = {

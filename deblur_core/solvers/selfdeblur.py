@@ -24,6 +24,7 @@ from torch import Tensor
 from deblur_core import blur, metrics
 from deblur_core.errors import UsageError
 from deblur_core.models import selfdeblur as networks
+from deblur_core.randomness import own_randomness
 from deblur_core.solvers.losses import SimilarityLoss, total_variation
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
@@ -138,7 +139,7 @@ def estimate_cost(recipe: Recipe, shape: tuple[int, int], kernel_size: int, devi
 def optimisation(y: Tensor, kernel_size: int, recipe: Recipe, seed: int, device: str) -> Optimisation:
     """A run at its start; y as for `deblur`, checked before."""
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):  # PyTorch's own initialisation, replaced below, draws from the global state
+    with own_randomness():  # PyTorch's own initial weights, replaced below
         image = networks.ImageNetwork(recipe.width, recipe.skip, nonlocal_from=recipe.nonlocal_from)
         kernel = (
             networks.KernelNetwork(kernel_size, recipe.hidden_layers)

@@ -771,6 +771,9 @@ def _time_evidence(found: dict[int, dict[bool, Result]]) -> Evidence:
         ),
         ours=f"{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {seconds} times less time, with "
         f"{counts[0]} against {counts[1]} parameters",
+        reduced="the seconds are those of a GPU that other jobs may have shared"
+        if any(run.provenance.get("gpu") for arms in found.values() for run in arms.values())
+        else "",
     )
 
 

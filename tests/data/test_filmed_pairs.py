@@ -61,6 +61,20 @@ def test_frames_are_averaged_scene_by_scene_and_intensities_weigh_bright_frames_
     assert list(alone) == [f"{SCENES[0]}_000004"]
 
 
+def test_scenes_with_numbers_in_their_names_stay_apart(tmp_path):
+    for scene in ("walk_01", "walk_02", "000"):
+        for number in range(7):
+            write(tmp_path / "films" / scene / f"{number}.png", 50)
+    training, held_out = filmed_pairs.split(f"frames:{tmp_path / 'films'}")
+    assert [*training, *held_out] == ["000_000003", "walk_01_000003", "walk_02_000003"]
+    again = tmp_path / "more" / "000"
+    again.parent.mkdir()
+    (tmp_path / "films" / "000").rename(again)
+    (tmp_path / "films" / "walk_01").rename(tmp_path / "films" / "000")
+    with pytest.raises(UsageError, match="000_000003 is in two sources"):
+        filmed_pairs.filmed_pairs(f"frames:{tmp_path / 'films'}", f"frames:{again.parent}")
+
+
 def test_what_identifies_them_changes_with_a_file(copy, frames):
     for source, file in (
         (f"gopro:{copy}", copy / "train" / SCENES[0] / "blur" / "000047.png"),
@@ -85,6 +99,9 @@ def test_wrong_sources_are_one_sentence(copy, frames, tmp_path):
     ):
         with pytest.raises(UsageError, match=sentence):
             filmed_pairs.split(source)
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(frames / SCENES[0] / "000003.png")
+    with pytest.raises(UsageError, match="frames of several sizes"):
+        filmed_pairs.filmed_pairs(f"frames:{frames}")
     (copy / "train" / SCENES[0] / "sharp" / "000047.png").unlink()
     with pytest.raises(UsageError, match="is not in both"):
         filmed_pairs.filmed_pairs(f"gopro:{copy}")

@@ -33,6 +33,9 @@ def root(tmp_path):
 def test_the_official_test_split_is_known():
     assert len(gopro.TEST_SCENES) == 11 and {TEST, "GOPR0410_11_00"} <= gopro.TEST_SCENES
     assert not gopro.may_train(TEST) and gopro.may_train(TRAINING) and gopro.may_train("kodim01")
+    for folder in ("2024_05_01", "0001_02_03", TRAINING):  # whatever the folders are called
+        assert not gopro.may_train(f"data/{folder}/{TEST}_000001.png") and gopro.may_train(f"data/{folder}/kodim01.png")
+        assert gopro.scene_of(f"data/{folder}/{TEST}_000001.png") == TEST
 
 
 def test_a_scene_is_found_in_every_kind_of_name():

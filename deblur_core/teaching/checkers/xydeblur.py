@@ -150,7 +150,7 @@ seeds_needed = Checker(
         "Upside down: the smaller the effect, the more seeds.":
             lambda effect, scatter: np.ceil((1.96 * effect / scatter) ** 2),
     },
-    probes=((0.05, 0.12), (0.2, 0.71), (-0.1, 0.25)),
+    probes=((0.05, 0.12), (0.2, 0.71), (0.1, 0.25)),
     praise="Half the effect needs four times the runs: small differences between single runs mean little.",
 )  # fmt: skip
 

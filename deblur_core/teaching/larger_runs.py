@@ -1,0 +1,27 @@
+"""What the profiles that no student waits for found: the recorded runs of a study, shown in its notebook."""
+
+from __future__ import annotations
+
+from IPython.display import display
+
+from deblur_core import studies
+from deblur_core.report.board import intervals
+from deblur_core.report.build import conditions
+from deblur_core.studies.claims import verdict
+from deblur_core.studies.study import Study
+
+
+def show(study: Study, figures: bool = True) -> None:
+    """Tables, with `figures` also figures, and verdicts with 95 % intervals, of all recorded runs that are larger than
+    `laptop`; a line where none are. An unfinished run, which the board may leave out, is called one."""
+    for profile in ("overnight", "paper"):
+        results = studies.collect(study, profile)
+        if not results:
+            print(f"{profile}: nothing is recorded yet.")
+            continue
+        print(f"{profile}: {conditions(results, len(studies.jobs(study, profile)))}")
+        display(*study.tables(results), *(study.figures(results) if figures else ()))
+        for claim, evidence in study.evidence(results).items():
+            print(f"{claim} {verdict(evidence)}. {evidence.ours}\n     {intervals(evidence)}")
+            if evidence.reduced:
+                print(f"     Not decided: {evidence.reduced}.")

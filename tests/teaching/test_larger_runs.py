@@ -1,0 +1,39 @@
+"""Recorded runs in a notebook: tables, figures and verdicts, or a line that says that there are none."""
+
+from dataclasses import replace
+
+import pytest
+
+from deblur_core import studies
+from deblur_core.studies.study import Table
+from deblur_core.teaching import larger_runs
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    found = []
+    monkeypatch.setattr(larger_runs, "display", lambda *shown: found.extend(shown))
+    return found
+
+
+def test_recorded_runs_are_shown_with_their_conditions_and_verdicts(displayed, capsys):
+    larger_runs.show(studies.get("joint_vs_alternating"))
+    overnight, paper = capsys.readouterr().out.split("paper: ")
+    assert overnight.startswith("overnight: ") and "32 pairs of levin" in overnight and "PyTorch" in overnight
+    assert "C1.1 inconclusive. " in overnight and "PSNR, joint − alternating: +" in overnight
+    assert paper.startswith("unfinished: 16 of 64 jobs; 8 pairs of levin")
+    assert {Table} < {type(shown) for shown in displayed}, "tables and figures"
+    displayed.clear()
+    larger_runs.show(studies.get("joint_vs_alternating"), figures=False)
+    assert {type(shown) for shown in displayed} == {Table}
+
+
+def test_why_a_reduced_run_decides_nothing_is_said(displayed, capsys):
+    larger_runs.show(studies.get("blur_swap"), figures=False)
+    assert "     Not decided: the original blur is filmed by a simulated camera" in capsys.readouterr().out
+
+
+def test_where_nothing_is_recorded_a_line_says_so(displayed, capsys):
+    larger_runs.show(replace(studies.get("joint_vs_alternating"), jobs=lambda profile: []))
+    assert capsys.readouterr().out == "overnight: nothing is recorded yet.\npaper: nothing is recorded yet.\n"
+    assert not displayed
