@@ -20,7 +20,8 @@ def show(study: Study, figures: bool = True) -> None:
             print(f"{profile}: nothing is recorded yet.")
             continue
         print(f"{profile}: {conditions(results, len(studies.jobs(study, profile)))}")
-        display(*study.tables(results), *(study.figures(results) if figures else ()))
+        tables = [table for table in study.tables(results) if table.rows]  # an unfinished run may leave some empty
+        display(*tables, *(study.figures(results) if figures else ()))
         for claim, evidence in study.evidence(results).items():
             print(f"{claim} {verdict(evidence)}. {evidence.ours}\n     {intervals(evidence)}")
             if evidence.reduced:
