@@ -329,7 +329,11 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     identity = replace(ROTATED, like_the_paper=False)
     if identity in looks:
         found["C4.5"] = _direction_evidence(looks[identity])
-    return found
+    reduced = xydeblur_decoders.smaller(of_arm(next(iter(looks.values()))[0])) if looks else ""
+    return {
+        claim: replace(said, ours=f"{said.ours}: {reduced}" if reduced else said.ours, reduced=reduced)
+        for claim, said in found.items()
+    }
 
 
 def _colour_evidence(looks: dict[Arm, list[Result]]) -> Evidence:
