@@ -66,10 +66,12 @@ def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
     keys = {profile: frozenset(result.job.key for result in results) for profile, results in ran.items()}
     for i, profile in reversed(list(enumerate(PROFILES))):
         results = ran[profile]
-        # A study may be the same at several sizes, or what is there of the larger a part of the smaller: told once.
-        if not results or any(keys[profile] <= keys[smaller] for smaller in PROFILES[:i]):
+        # A study may be the same at several sizes, or what is there of one size a part of another: told once.
+        wanted = len(jobs(study, profile))
+        others = PROFILES[:i] + (PROFILES[i + 1 :] if len(results) < wanted else ())
+        if not results or any(keys[profile] <= keys[other] for other in others):
             continue
-        parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
+        parts += [f"### Profile {profile}\n", f"{conditions(results, wanted)}\n"]
         parts += [table.to_markdown() for table in study.tables(results)]
         if evidence := board.evidence_of(study, results):
             parts.append(_evidence_table(evidence, profile).to_markdown())
