@@ -285,7 +285,8 @@ def _gain_figure(results: list[Result]) -> Iterator[Figure]:
     yield Figure(
         "gains", figure,
         "Reduced networks, each trained alike from every seed: a dot a seed, a line their mean. Look whether ours "
-        "stands higher than the other forms by more than the dots scatter. A dot at 0 is a network that learnt nothing.",
+        "stands higher than the other forms by more than the dots scatter. A dot at 0 is a network that learnt "
+        "nothing.",
     )  # fmt: skip
 
 
