@@ -139,3 +139,11 @@ def test_a_larger_run_that_only_repeats_a_smaller_one_is_not_told(store, tmp_pat
     studies.record(shared, "paper", studies.collect(shared, "paper", store, compute=True))
     build(tmp_path, "laptop", store, [shared])
     assert "### Profile paper" in (tmp_path / "README.md").read_text()
+
+
+def test_a_part_of_a_smaller_run_that_came_with_a_larger_one_is_not_told(store, tmp_path):
+    apart = toy(laptop=Size(3, fail_at=2), overnight=Size(4))  # two pairs in common
+    studies.record(apart, "overnight", studies.collect(apart, "overnight", store, compute=True))
+    build(tmp_path, "laptop", store, [apart])
+    text = (tmp_path / "README.md").read_text()
+    assert "### Profile overnight" in text and "### Profile laptop" not in text
