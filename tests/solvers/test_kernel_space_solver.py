@@ -176,7 +176,7 @@ def test_estimate_grows_with_the_picture_and_the_iterations(model):
     [
         ((1, 1, 80, 80), "colour"),
         ((2, 3, 80, 80), "one colour"),
-        ((1, 3, 80, 20), "small"),
+        ((1, 3, 80, 32), "small"),
         ((1, 3, 80, 40), "64 x 64"),
     ],
 )

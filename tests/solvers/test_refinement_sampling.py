@@ -5,7 +5,7 @@ import torch
 
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import TRAINING, add_noise, linear_schedule, strided
-from deblur_core.models.refinement import Design, Refinement
+from deblur_core.models.refinement import Design, Refinement, preset
 from deblur_core.solvers import refinement_benchmark
 from deblur_core.solvers.refinement import Restored, diffuse_back, refine
 
@@ -201,6 +201,11 @@ def test_what_cannot_be_refined_is_said_in_a_sentence(model, words, y, options):
     with pytest.raises(UsageError) as refused:
         refine(model, y, SCHEDULE, **options)
     assert words in str(refused.value) and str(refused.value).endswith(".")
+
+
+def test_a_regression_has_nothing_to_sample():
+    with pytest.raises(UsageError, match="no denoiser"):
+        refine(Refinement(preset("small_regression")), torch.zeros(1, 3, 8, 8), SCHEDULE)
 
 
 @pytest.mark.parametrize("count", [0, 4, -1])
