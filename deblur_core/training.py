@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur_core import metrics
+from deblur_core.data.training_pairs import Source
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import Bfloat16, own_stream
@@ -33,10 +34,8 @@ REPORT_EVERY = 20  # steps on a GPU, which has to wait when its loss is looked a
 CHECKPOINT_AFTER = 60.0  # seconds
 JUDGED_AT = 0.25  # the share of a run after which a network should be better than doing nothing
 
-
 Batch = tuple[Tensor, ...]
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
-Source = Callable[[torch.Generator], Batch]
 Validation = Callable[[nn.Module], dict[str, float]]
 
 

@@ -78,6 +78,7 @@ def test_a_training_that_reads_shipped_weights_is_done_again_when_they_change(mo
         with pytest.raises(AttributeError):  # a result was not made
             trainings.train_and_save("tiny", "smoke")
     assert done[0] == done[1] != done[2]
+    assert [name for name, known in trainings.TRAININGS.items() if known.reads] == ["kernel_space_inverse", "tiny"]
 
 
 def test_a_finished_training_is_not_done_again(monkeypatch):
