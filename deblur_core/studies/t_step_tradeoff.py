@@ -44,6 +44,8 @@ from deblur_core.training import Settings
 Steps = tuple[int, float | None]
 """T, and the last of linear betas; None: the training schedule in fewer steps."""
 TEXTURE = "texture"
+WHOLE = 20_000_000
+"""Parameters from which on a network is as large as the paper's."""
 NOT_AVAILABLE = "not available"
 
 
@@ -98,7 +100,7 @@ class Profile:
 # Both as in the paper: the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
 _SMALL = (
     replace(preset("small"), denoiser_width=8),
-    replace(preset("small"), predictor_width=0, residual_scale=1.0, colour_weight=0.0),
+    replace(preset("small"), predictor_width=0, residual_scale=1.0, predictor_weight=0.0),
 )
 _TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1))
 _SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
@@ -106,9 +108,9 @@ _MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
 _LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
 _SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
-_RIVALS = Settings(steps=8000, batch=8, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
+_RIVALS = Settings(steps=3000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=500)
 # A constant rate: a rate that falls to zero averages the last steps, too.
-_CONSTANT = replace(_RIVALS, steps=4000, schedule="constant", learning_rate=5e-4)
+_CONSTANT = replace(_RIVALS, schedule="constant", learning_rate=5e-4)
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
                   validate_every=5000)  # fmt: skip
 _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
@@ -125,12 +127,10 @@ PROFILES = {
         grid=(*_STRIDED, *_LINEAR), few=(10, 0.5), samples=8, measures=(LPIPS, NIQE),
     ),
     "overnight": Profile(
-        "refinement", "refinement_regression", _PHOTOGRAPHS, _ELSEWHERE, 12, ("shake", "x"),
-        grid=(*_STRIDED, *_LINEAR, (50, 0.5), (100, 0.2), (200, 0.05), (200, None), (500, None)), few=(10, 0.5),
-        samples=16,
-        direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)),
-        times=(5, 10, 20, 50, 100, 200),
-        averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2, 3)),
+        "refinement", "refinement_regression", _PHOTOGRAPHS, _ELSEWHERE, 12, ("shake",),
+        grid=(*_STRIDED, *_LINEAR, (50, 0.5), (100, 0.2), (200, None)), few=(10, 0.5), samples=16,
+        direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
+        averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2)),
         measures=PERCEPTUAL, download=True,
     ),
     "paper": Profile(
@@ -771,10 +771,17 @@ def _time_evidence(found: dict[int, dict[bool, Result]]) -> Evidence:
         ),
         ours=f"{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {seconds} times less time, with "
         f"{counts[0]} against {counts[1]} parameters",
-        reduced="the seconds are those of a GPU that other jobs may have shared"
-        if any(run.provenance.get("gpu") for arms in found.values() for run in arms.values())
-        else "",
+        reduced=_reduced_time(found),
     )
+
+
+def _reduced_time(found: dict[int, dict[bool, Result]]) -> str:
+    runs = [run for arms in found.values() for run in arms.values()]
+    trained = runs[0].job.settings["network"]["settings"]["settings"]
+    if any(run.values["parameters"] < WHOLE for run in runs):
+        return f"networks far below 33 and 28 million parameters, after {trained['steps']:,} steps, not a million"
+    shared = any(run.provenance.get("gpu") for run in runs)
+    return "the seconds are those of a GPU that other jobs may have shared" if shared else ""
 
 
 STUDY = Study(

@@ -77,6 +77,11 @@ def test_verdicts_follow_the_numbers(claim, options, says):
     assert verdict(STUDY.evidence(made_up(**options))[claim]) == says
 
 
+def test_a_predictor_without_a_loss_of_its_own_speaks_for_one_that_had_it():
+    (comparison,) = STUDY.evidence(made_up(gain=3.0, own_loss=True))["C3.10"].comparisons
+    assert comparison.effect == pytest.approx(1.0), "made_up's small networks gain 1 dB"
+
+
 def test_pictures_under_three_motions_are_paired():
     comparisons = STUDY.evidence(made_up())["C3.7"].comparisons
     assert [comparison.n for comparison in comparisons] == [12, 12]

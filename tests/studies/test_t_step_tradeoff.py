@@ -79,9 +79,10 @@ def test_what_needs_weights_of_others_is_left_out_where_they_are_missing(monkeyp
 NAMES = [f"kodim{i:02}, {kind}" for i in range(1, 13) for kind in ("shake", "x")]
 
 
-def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25), faster=4.0, weights=0.05, seeds=3):
+def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25), faster=4.0, weights=0.05, seeds=3,
+            parameters=30_000_000):  # fmt: skip
     """Results at overnight's sizes: PSNR in dB; LPIPS of a sample, of averages, of regression; how many times fewer
-    steps a network with predictor needs; dB gained by averaging weights."""
+    steps a network with predictor needs; dB gained by averaging weights; seeds and sizes of the networks timed."""
     random = np.random.default_rng(0)
     noise = random.normal(size=len(NAMES)) / 20
     difficulty = np.arange(len(NAMES)) / 3
@@ -113,10 +114,10 @@ def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25
             settings = settings["network"]["settings"]
             if settings["seed"] >= seeds:
                 continue
-            quality = [0.5, 0.4, 0.3, 0.25, 0.22, 0.2]
+            quality = [0.5, 0.4, 0.3, 0.25, 0.2]
             cost = 1.0 if settings["design"]["predictor_width"] else faster
             costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in OVERNIGHT.times]
-            values |= {"macs": costs, "seconds": costs, "parameters": 1000}
+            values |= {"macs": costs, "seconds": costs, "parameters": parameters}
             values |= {key: [[value] * len(NAMES) for value in quality] for key in ("psnr", "texture", refining.LPIPS)}
         elif not settings["design"]["denoiser_width"]:
             last = 28 + difficulty
@@ -139,6 +140,7 @@ def scores(psnr):
         ("C3.8", {"faster": 4.0}, "reproduced"),
         ("C3.8", {"faster": 0.5}, "contradicted"),
         ("C3.8", {"faster": 4.0, "seeds": 1}, "inconclusive"),
+        ("C3.8", {"faster": 4.0, "parameters": 300_000}, "inconclusive"),  # the claim is about larger ones
         # However clear: the paper's rivals, data or factors are not here.
         ("C3.1", {}, "inconclusive"),
         ("C3.2", {}, "inconclusive"),
@@ -149,7 +151,7 @@ def scores(psnr):
 def test_verdicts_follow_the_numbers(claim, options, says):
     evidence = STUDY.evidence(made_up(**options))[claim]
     assert verdict(evidence) == says
-    assert evidence.reduced or claim in ("C3.3", "C3.8")
+    assert evidence.reduced or (claim in ("C3.3", "C3.8") and "parameters" not in options)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_speed_is_told_in_times():
 def test_tables_show_what_was_measured():
     tables = {table.title: table for table in STUDY.tables(made_up())}
     ends = {row[0]: row[1:] for row in tables["The two ends, and between them"].rows}
-    assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (500)"][3] == "0.100"
+    assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (200)"][3] == "0.100"
     assert len(tables["The law of averaging"].rows) == 5
     assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
     assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
