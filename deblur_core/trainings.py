@@ -64,9 +64,9 @@ _SIZES = {
 
 def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
     """The collection `training_pairs.kernels` (count, size, size) as the shipped blur operator knows it: each extracted
-    from a textured picture that it has blurred, and decoded again, (count, 27, 27)."""
+    from a photograph of gravel that it has blurred, and decoded again, (count, 27, 27)."""
     operator, true = load("kernel_space").requires_grad_(False), training_pairs.kernels(blur, seed)
-    x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(seed))
+    x = training_pairs.sharp_pictures("builtin")["builtin/gravel"][None, :, :160, :160] / 255
     border, found = blur.size // 2, []
     for k in true.split(1):
         code = operator.encode(x[..., border:-border, border:-border], convolve(x, k)).mean
@@ -146,9 +146,9 @@ TRAININGS: dict[str, Training] = {
     "kernel_space_inverse": Training(
         lambda: SRN(width=16, blocks=1),
         srn_loss,
-        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=6_000), "paper": _SRN_PAPER},
+        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=8_000), "paper": _SRN_PAPER},
         start=start_quietly,
-        data=partial(restoration_pairs, blur=replace(_short_motion(11), count=1024), collection=seen_by_operator),
+        data=partial(restoration_pairs, blur=_short_motion(11), collection=seen_by_operator, exchange=True),
         reads=("kernel_space",),
     ),
     "refinement": _refinement(denoiser=True),

@@ -200,14 +200,6 @@ def test_a_kernel_space_is_judged_by_a_blur_that_was_taken_from_another_picture(
     assert validation(Cheating())["psnr"] > 45  # but for the noise
 
 
-def test_the_shipped_operator_recognises_the_blur_that_its_inverse_learns_to_undo():
-    blur = training_pairs.Blur(size=11, kinds=("shake", "x"), count=6, shortest=6.0)
-    seen, true = trainings.seen_by_operator(blur, 0), training_pairs.kernels(blur, 0)
-    torch.testing.assert_close(seen.sum((1, 2)), torch.ones(6), rtol=0, atol=1e-3)
-    off = (seen[:, None] - training_data.pad_kernel(true, 27)).abs().sum((2, 3)) / 2  # share of misplaced mass
-    assert off.argmin(1).tolist() == list(range(6)) and off.diagonal().mean() < 0.5
-
-
 def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(UsageError, match="'selfdeblur' cannot be trained; models that can be: xydeblur"):
         trainings.get("selfdeblur")

@@ -130,3 +130,13 @@ def test_the_shipped_blur_operator_takes_a_blur_from_one_picture_to_another():
         again = operator.blur(target[..., inner, inner], code)
         gains.append(metrics.psnr(again, truth) - metrics.psnr(blur.convolve(target, average), truth))
     assert min(gains) > 5, gains
+
+
+def test_the_shipped_operator_recognises_the_blur_that_its_inverse_learns_to_undo():
+    """A picture blurred by the kernels that it gives back is the picture blurred by the true ones."""
+    learnt = Blur(size=11, kinds=("shake", "x"), count=6, shortest=6.0)
+    seen, true = trainings.seen_by_operator(learnt, 0), training_pairs.kernels(learnt, 0)
+    torch.testing.assert_close(seen.sum((1, 2)), torch.ones(6), rtol=0, atol=1e-3)
+    another = middle(training_pairs.sharp_pictures("held out")["held out/coffee"][None].float() / 255, 160)
+    for found, k in zip(seen.split(1), training_data.pad_kernel(true, 27).split(1), strict=True):
+        assert metrics.psnr(blur.convolve(another, found), blur.convolve(another, k)) > 43  # dB
