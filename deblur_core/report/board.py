@@ -33,7 +33,7 @@ class Row:
 
     @property
     def ours(self) -> str:
-        return self.evidence.ours if self.evidence else self.reason
+        return self.evidence.in_words if self.evidence else self.reason
 
     @property
     def interval(self) -> str:

@@ -104,7 +104,7 @@ def _hardware(provenance: dict) -> str:
 
 def _evidence_table(evidence: dict, profile: str) -> Table:
     rows = [
-        (claim_id, found.ours or None, board.intervals(found) or None, verdict(found))
+        (claim_id, found.in_words or None, board.intervals(found) or None, verdict(found))
         for claim_id, found in evidence.items()
     ]
     title = f"Claims at {profile}" + ("" if profile in DECIDING else ", a reduced run, which decides nothing")

@@ -610,20 +610,18 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
         compared = ((rival, better(f"LPIPS, {rival} − ours", scores[OURS], scores[rival], LPIPS)) for rival in RIVALS)
         rivals = ", ".join(f"{rival} {said[rival]}" for rival in RIVALS)
         joint = f" ({said[JOINT]} jointly)" if JOINT in said else ""
-        short = shortened(results, OURS)
         found["C2.4"] = Evidence(
             tuple(comparison for _, comparison in compared if comparison),
-            ours=f"mean LPIPS {said[OURS]}{joint}; {rivals}; without DeblurGAN-v2{short and f'; {short}'}",
-            reduced=short,
+            ours=f"mean LPIPS {said[OURS]}{joint}; {rivals}; without DeblurGAN-v2",
+            reduced=shortened(results, OURS),
         )
     if all(scores.get(method, {}).get(LPIPS) for method in (BLURRY, ONE_KERNEL)):
         blurry, one = scores[BLURRY], scores[ONE_KERNEL]
         compared = (("moved to fit", LPIPS), ("not moved", AS_IT_IS))
-        short = shortened(results, ONE_KERNEL)
         found["C2.5"] = Evidence(
             tuple(better(f"LPIPS, SelfDeblur − blurry, {how}", blurry, one, measure) for how, measure in compared),
-            ours=f"mean LPIPS {said[ONE_KERNEL]} against {said[BLURRY]}{short and f'; {short}'}",
-            reduced=short,
+            ours=f"mean LPIPS {said[ONE_KERNEL]} against {said[BLURRY]}",
+            reduced=shortened(results, ONE_KERNEL),
         )
     return found
 

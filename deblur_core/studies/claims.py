@@ -70,6 +70,11 @@ class Evidence:
         if bool(self.comparisons) == (self.holds is not None):
             raise ValueError("Evidence needs either comparisons or a check that holds or not.")
 
+    @property
+    def in_words(self) -> str:
+        """Our values, and why they decide nothing where they do not."""
+        return "; ".join(filter(None, (self.ours, self.reduced and f"undecided here: {self.reduced}")))
+
 
 def verdict(evidence: Evidence | None) -> str:
     """The paper's statement is the conjunction of its comparisons: one that fails contradicts it."""

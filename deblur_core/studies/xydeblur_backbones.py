@@ -361,7 +361,7 @@ def _evidence_on_gains(found: dict[str, dict[str, list[Result]]], rivals: Sequen
     missing = [network for network in NETWORKS if network not in found]
     left_out = f"; without {' and '.join(missing)}" if missing else ""
     reduced = f"trained on blur made here, on neither GoPro nor RealBlur{left_out}"
-    return Evidence(tuple(comparisons), ours=f"{', '.join(said)}: {reduced}", reduced=reduced)
+    return Evidence(tuple(comparisons), ours=", ".join(said), reduced=reduced)
 
 
 def _more_seeds(forms: Mapping[str, list[Result]], rival: str, comparison: Comparison) -> str:

@@ -330,10 +330,7 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if identity in looks:
         found["C4.5"] = _direction_evidence(looks[identity])
     reduced = xydeblur_decoders.smaller(of_arm(next(iter(looks.values()))[0])) if looks else ""
-    return {
-        claim: replace(said, ours=f"{said.ours}: {reduced}" if reduced else said.ours, reduced=reduced)
-        for claim, said in found.items()
-    }
+    return {claim: replace(said, reduced=reduced) for claim, said in found.items()}
 
 
 def _colour_evidence(looks: dict[Arm, list[Result]]) -> Evidence:

@@ -23,6 +23,4 @@ def show(study: Study, figures: bool = True) -> None:
         tables = [table for table in study.tables(results) if table.rows]  # an unfinished run may leave some empty
         display(*tables, *(study.figures(results) if figures else ()))
         for claim, evidence in study.evidence(results).items():
-            print(f"{claim} {verdict(evidence)}. {evidence.ours}\n     {intervals(evidence)}")
-            if evidence.reduced:
-                print(f"     Not decided: {evidence.reduced}.")
+            print(f"{claim} {verdict(evidence)}. {evidence.in_words}\n     {intervals(evidence)}")

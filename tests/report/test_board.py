@@ -106,6 +106,8 @@ def test_a_reduced_run_is_shown_but_decides_nothing(profile, says):
     row = board.Row(claim, clear, profile)
     assert row.verdict == says
     assert "[1" in row.interval
+    other = board.Row(claim, Evidence(clear.comparisons, ours="2 dB", reduced="another method"), profile)
+    assert other.verdict == "inconclusive" and "another method" in other.ours
 
 
 def test_a_recorded_part_counts_until_a_deciding_run_is_there(run, tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def test_verdicts_follow_the_numbers(claim, lpips, says):
 
 def test_runs_too_short_for_fine_detail_decide_nothing():
     for claim, evidence in STUDY.evidence(made_up(GOOD, profile="overnight")).items():
-        assert verdict(evidence) == "inconclusive" and "iterations of" in evidence.ours, claim
+        assert verdict(evidence) == "inconclusive" and "iterations of" in evidence.reduced, claim
 
 
 def test_pictures_of_a_scene_are_one_observation():

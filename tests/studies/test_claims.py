@@ -46,6 +46,11 @@ def test_evidence_is_either_measured_or_exact(arguments):
         Evidence(**arguments)
 
 
+def test_what_keeps_evidence_from_deciding_is_told_beside_it():
+    assert Evidence((CLEAR,), ours="+2 dB", reduced="a toy").in_words == "+2 dB; undecided here: a toy"
+    assert Evidence((CLEAR,), ours="+2 dB").in_words == "+2 dB" and Evidence((CLEAR,)).in_words == ""
+
+
 def test_seeds_of_one_pair_do_not_narrow_the_interval():
     """Eight seeds of two pairs are two independent observations."""
     first, second = [31.0] * 8 + [33.0] * 8, [30.0] * 16

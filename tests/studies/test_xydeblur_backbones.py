@@ -99,7 +99,7 @@ def test_runs_say_what_they_show():
     assert settled(found["C4.1"]) == settled(found["C4.3"]) == "reproduced"
     assert verdict(found["C4.1"]) == "inconclusive", "blur made here decides nothing about GoPro"
     assert found["C4.1"].comparisons[0].effect == pytest.approx(0.4, abs=0.02)
-    assert "neither GoPro nor RealBlur" in found["C4.1"].ours
+    assert "neither GoPro nor RealBlur" in found["C4.1"].reduced
 
 
 def test_a_better_rival_contradicts_only_its_claim():
@@ -117,7 +117,7 @@ def test_an_advantage_within_the_scatter_of_seeds_is_inconclusive_and_says_how_m
 
 def test_missing_networks_and_seeds_are_told():
     found = STUDY.evidence(made_up(HELPS, networks=("MSCNN",)))
-    assert "without PSS-NSC and DMPHN" in found["C4.1"].ours
+    assert "without PSS-NSC and DMPHN" in found["C4.1"].reduced
     other_seeds = [run for run in made_up(HELPS) if (run.job.settings["seed"] == 0) == (
         run.job.settings["network"]["form"] == "ours")]  # fmt: skip
     assert STUDY.evidence(other_seeds) == {}

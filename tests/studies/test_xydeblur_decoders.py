@@ -50,7 +50,7 @@ def made_up(gains, seeds=(0, 1, 2, 3), scatter=0.02):
 def test_enough_means_that_the_second_brings_more_than_those_after_it(gains, says):
     found = STUDY.evidence(made_up(gains))["C4.6"]
     assert verdict(replace(found, reduced="")) == says
-    assert verdict(found) == "inconclusive" and "networks of 16 channels, not 32" in found.ours, "far smaller"
+    assert verdict(found) == "inconclusive" and "networks of 16 channels, not 32" in found.reduced, "far smaller"
     assert not decoders.smaller(STUDY.jobs(decoders.PROFILES["paper"])[-1].settings)
 
 
