@@ -221,7 +221,7 @@ def restore(
     arrays: dict[str, list[Tensor]] = {"samples": [], "means": [], "initial": [], "deviation": []}
     for _, (y, x) in chosen:
         started = now()
-        found = refine(model, y, betas, range(samples), device=context.device)
+        found = refine(model, y, betas, range(samples), device=context.device, progress=context.progress)
         seconds += now() - started
         values["blurry"].append(metrics.psnr(y, x))
         values["averages"].append(score_averages(found.samples[0], x))

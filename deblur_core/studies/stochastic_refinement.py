@@ -2,12 +2,13 @@
 
 Whang et al., "Deblurring via Stochastic Refinement", CVPR 2022: Figure 3 (initial prediction, residual, samples;
 C3.10), Figure 5 (the standard deviation over samples grows with blur; C3.7), the entropy of residuals (C3.9), whole
-pictures by networks that were trained on crops (C3.11). A tiny network is trained besides, with and without a loss on
-the colours of its initial prediction, which the paper's loss leaves open.
+pictures by networks that were trained on crops (C3.11). A tiny network is trained besides by the paper's loss, which
+leaves the colours of its initial prediction open, and with each of the two losses that hold them (see `ARMS`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +35,13 @@ TILE, BORDER = 128, 16
 MARGIN = 0.1
 """In dB: a smaller loss by restoring a picture as a whole is called little or none."""
 PAPER_ENTROPY = (7.42, None, 3.91)
-COLOUR_WEIGHTS = (0.0, 1.0)
+ALONE = "the paper's loss"
+ARMS: dict[str, dict[str, float]] = {
+    ALONE: {},
+    "and a loss on colours": {"colour_weight": 1.0},
+    "and a loss of g's own": {"predictor_weight": 100.0},
+}
+"""What the small networks learn from; the last is how the shipped one has learnt."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Profile:
     last: float | None = None
 
 
+_NO_LOSSES = {"colour_weight": 0.0, "predictor_weight": 0.0}
 _TINY = Design(predictor_width=8, denoiser_width=8, multipliers=(1, 2), blocks=1, residual_scale=4.0)
 _MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=_MIXED)
@@ -92,22 +100,20 @@ def network_of(profile: Profile) -> Network:
 
 
 def lengths_of(blur: Blur) -> list[int]:
-    """Three lengths of motion in even pixels: about half of the longest that the network has learnt, between, longest.
-
-    Half is short of the motions that it has learnt, but not of the shakes.
-    """
+    """Up to three lengths of motion in even pixels that the network has learnt: the shortest, but at least half of the
+    longest; between; the longest."""
     longest = (blur.size - 1) // 2 * 2
-    half = max(2, longest // 4 * 2)
-    return sorted({half, (half + longest) // 4 * 2, longest})
+    shortest = min(longest, max(2, longest // 4 * 2, math.ceil(blur.shortest / 2) * 2))
+    return sorted({shortest, (shortest + longest) // 4 * 2, longest})
 
 
 def jobs(profile: Profile) -> list[Job]:
     network = network_of(profile)
     blur = refining.learnt_blur(network, profile.pictures.blur)
     trained = [
-        refining.train_job(replace(profile.design, colour_weight=weight), profile.pictures, profile.settings, seed)
+        refining.train_job(replace(profile.design, **arm), profile.pictures, profile.settings, seed)
         for seed in profile.seeds
-        for weight in COLOUR_WEIGHTS
+        for arm in ARMS.values()
     ]
     restored = [
         job
@@ -135,7 +141,7 @@ def whole_and_tiles(
     last: float | None,
     samples: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Every picture restored as a whole, and crop by crop of 128 px, as the networks were trained.
+    """Every picture restored as a whole, and crop by crop of 128 px, the size that the paper trained with.
 
     Values: `names`, `size` (h, w) of the last picture, and for the `initial` prediction and the mean of the `samples`
     the PSNR in dB of both restorations, [whole, crop by crop], away from the rims of the crops.
@@ -145,7 +151,8 @@ def whole_and_tiles(
     values: dict[str, Any] = {"names": [], "initial": [], "samples": []}
     for name, (y, x) in blurred(from_settings(Pictures, pictures)).items():
         whole, tiled = (
-            refine(model, given, betas, range(samples), device=context.device) for given in (y, to_tiles(y))
+            refine(model, given, betas, range(samples), device=context.device, progress=context.progress)
+            for given in (y, to_tiles(y))
         )
         for kind in ("initial", "samples"):
             drawn = [found.initial if kind == "initial" else found.average() for found in (whole, tiled)]
@@ -185,11 +192,14 @@ def deviations(runs: list[Result]) -> dict[str, float]:
                                                                      strict=True)}  # fmt: skip
 
 
-def by_colour_weight(results: list[Result]) -> dict[float, list[Result]]:
-    found: dict[float, list[Result]] = {}
+def by_loss(results: list[Result]) -> dict[str, list[Result]]:
+    """Training runs by the names of `ARMS`."""
+    found: dict[str, list[Result]] = {}
     for run in of_task(results, refining.train_refinement):
-        found.setdefault(run.job.settings["design"]["colour_weight"], []).append(run)
-    return found
+        design = from_settings(Design, run.job.settings["design"])
+        name = next(name for name, arm in ARMS.items() if replace(design, **(_NO_LOSSES | arm)) == design)
+        found.setdefault(name, []).append(run)
+    return {name: found[name] for name in ARMS if name in found}
 
 
 # Tables
@@ -285,21 +295,21 @@ def _size_table(results: list[Result]) -> Iterator[Table]:
 
 def _colour_table(results: list[Result]) -> Iterator[Table]:
     rows = []
-    for weight, runs in sorted(by_colour_weight(results).items()):
+    for name, runs in by_loss(results).items():
         ends = [run.values["curve"][-1] for run in runs]
         worst = [max(row["drift"] for row in run.values["curve"]) for run in runs]
         gains = [np.mean(run.values["psnr"]) - np.mean(run.values["blurry"]) for run in runs]
-        rows.append((f"{weight:g}", f"{np.mean([row['drift'] for row in ends]):.2f}", f"{np.mean(worst):.2f}",
+        rows.append((name, f"{np.mean([row['drift'] for row in ends]):.2f}", f"{np.mean(worst):.2f}",
                      f"{np.mean(gains):+.2f}"))  # fmt: skip
     if rows:
         settings = runs[0].job.settings
         yield Table(
-            "A remedy for drifting colours",
-            ("weight of the colour loss", "drift at the end (grey levels)", "largest drift",
-             "PSNR of g(y) above y (dB)"),
+            "Remedies for drifting colours",
+            ("trained by", "drift at the end (grey levels)", "largest drift", "PSNR of g(y) above y (dB)"),
             rows,
             f"{runs[0].values['parameters']:,} parameters, {settings['settings']['steps']:,} steps, {len(runs)} "
-            f"seed{'s' if len(runs) > 1 else ''}. The paper's loss, weight 0, leaves the mean colour of g(y) open.",
+            f"seed{'s' if len(runs) > 1 else ''}. The paper's loss leaves the mean colour of g(y) open, for diffusion "
+            "can put it right; the other two do not.",
         )  # fmt: skip
 
 
@@ -307,7 +317,7 @@ def _colour_table(results: list[Result]) -> Iterator[Table]:
 
 
 def figures(results: list[Result]) -> list[Figure]:
-    drawn = [_training_figure(arms)] if (arms := by_colour_weight(results)) else []
+    drawn = [_training_figure(arms)] if (arms := by_loss(results)) else []
     lengths = by_length(results)
     if lengths and all(run.arrays for runs in lengths.values() for run in runs):
         longest = list(lengths.values())[-1][0]
@@ -318,23 +328,23 @@ def figures(results: list[Result]) -> list[Figure]:
     return drawn + [_entropy_figure(run) for run in of_task(results, refining.predict) if run.arrays]
 
 
-def _training_figure(arms: dict[float, list[Result]]) -> Figure:
+def _training_figure(arms: dict[str, list[Result]]) -> Figure:
     figure, (row,) = subplots(1, 3, width=2.9, height=2.5)
     labels = {"loss": "loss", "psnr": "PSNR of g(y) (dB)", "drift": "colour drift (grey levels)"}
     for axes, (name, label) in zip(row, labels.items(), strict=True):
-        for (weight, runs), color in zip(sorted(arms.items()), PALETTE, strict=False):
+        for (arm, runs), color in zip(arms.items(), PALETTE, strict=False):
             for run in runs:
                 curve = [(point["step"], point[name]) for point in run.values["curve"]]
                 axes.plot(*zip(*curve, strict=True), color=color, marker="." if len(curve) < 30 else None,
-                          label=f"colour loss {weight:g}" if run is runs[0] else None)  # fmt: skip
+                          label=arm if run is runs[0] else None)  # fmt: skip
         axes.set(xlabel="training step", ylabel=label)
     row[1].axhline(np.mean(runs[0].values["blurry"]), color="0.5", linewidth=0.8)
     row[2].legend()
     row[2].set_ylim(bottom=0)
     caption = (
         "Predictor and denoiser learn from one loss, here from nothing. Left: it falls. Middle: the initial prediction "
-        "of pictures held out, which nothing asks to be good; grey is the blurry picture. Right: how far its mean "
-        "colours drift, with and without a loss that holds them."
+        "of pictures held out, which the paper's loss does not ask to be good; grey is the blurry picture. Right: how "
+        "far its mean colours drift, with and without a loss that holds them."
     )
     return Figure("training", figure, caption)
 
@@ -435,7 +445,7 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
         found["C3.7"] = _spread_evidence(lengths)
     for run in of_task(results, refining.predict):
         found["C3.9"] = _entropy_evidence(run)
-        found["C3.10"] = _prediction_evidence(run, by_colour_weight(results).get(0.0, []))
+        found["C3.10"] = _prediction_evidence(run, by_loss(results).get(ALONE, []))
     for run in of_task(results, whole_and_tiles):
         found["C3.11"] = _size_evidence(run)
     return found
@@ -498,7 +508,8 @@ def _size_evidence(run: Result) -> Evidence:
     )
     lost = [mean_interval(np.subtract(*np.transpose(run.values[kind]))).effect for kind in ("initial", "samples")]
     height, width = run.values["size"]
-    small = "" if min(height, width) >= 720 else f"pictures of {width} x {height} px, not 1280 x 720"
+    whole = height * width >= 0.95 * 720 * 1280  # blur takes some pixels of the border
+    small = "" if whole else f"pictures of {width} x {height} px, not 1280 x 720"
     return Evidence(
         comparisons, ours=f"as a whole {lost[0]:+.3f} dB (initial prediction) and {lost[1]:+.3f} dB (samples); a loss "
         f"below {MARGIN} dB is called little", reduced=small,

@@ -1,5 +1,7 @@
 """Samples and their spread: what made-up results lead to, and a run in seconds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,16 +15,19 @@ from deblur_core.studies.claims import verdict
 
 STUDY = studies.get("stochastic_refinement")
 PICTURES = [f"picture{i}, x" for i in range(12)]
+OVERNIGHT = refinement.PROFILES["overnight"]
+# As if a network had learnt blur of three lengths.
+THREE = replace(OVERNIGHT, network="", pictures=replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("x",))))
 
 
-def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(720, 1280), own_loss=False):
+def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(712, 1272), own_loss=False):
     """Results at overnight's sizes: standard deviations in grey levels from the shortest motion to the longest, dB that
     the initial prediction gains, bits of the residual, dB that large pictures lose; whether the prediction had a
     loss of its own."""
     random = np.random.default_rng(0)
     noise = 0.05 * random.normal(size=len(PICTURES))
     found, lengths = [], sorted({refinement.length_of(Result(job, {}, {}, {})) for job in restoring()})
-    for job in STUDY.jobs(refinement.PROFILES["overnight"]):
+    for job in STUDY.jobs(THREE):
         name = job.task.rpartition(":")[2]
         values = {"names": PICTURES}
         if name == "restore":
@@ -53,7 +58,7 @@ def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(720
 
 
 def restoring():
-    return [job for job in STUDY.jobs(refinement.PROFILES["overnight"]) if job.task.endswith(":restore")]
+    return [job for job in STUDY.jobs(THREE) if job.task.endswith(":restore")]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,7 @@ def test_frames_of_one_scene_are_one_picture():
 
 def test_three_lengths_up_to_the_longest_that_was_learnt():
     assert refinement.lengths_of(Blur(size=15)) == [6, 10, 14] and refinement.lengths_of(Blur(size=9)) == [4, 6, 8]
+    assert refinement.lengths_of(Blur(size=9, shortest=6.0)) == [6, 8] and refinement.lengths_of(Blur(size=5)) == [2, 4]
     for job in restoring():
         blur = job.settings["pictures"]["blur"]
         assert blur["size"] - 1 == blur["shortest"], "one length, not a range of them"
@@ -146,13 +152,14 @@ def test_only_built_in_pictures_are_shown():
     assert {figure.name for figure in STUDY.figures(made_up())} == {"training", "spread"}
 
 
-def test_the_colour_loss_is_the_only_difference_of_the_two_trainings():
-    arms = refinement.by_colour_weight([Result(job, {}, {}, {}) for job in studies.jobs(STUDY, "overnight")])
-    free, held = arms[0.0], arms[1.0]
-    for one, other in zip(free, held, strict=True):
-        mine, theirs = one.job.settings, other.job.settings
-        assert mine.pop("design") == theirs.pop("design") | {"colour_weight": 0.0}
-        assert mine == theirs
+def test_the_loss_is_the_only_difference_of_the_trainings():
+    arms = refinement.by_loss([Result(job, {}, {}, {}) for job in studies.jobs(STUDY, "overnight")])
+    assert set(arms) == set(refinement.ARMS)
+    for name, runs in arms.items():
+        for one, other in zip(arms[refinement.ALONE], runs, strict=True):
+            mine, theirs = one.job.settings, other.job.settings
+            assert mine["design"] | refinement.ARMS[name] == theirs["design"]
+            assert mine | {"design": theirs["design"]} == theirs
 
 
 def test_profiles_run_what_they_say():
