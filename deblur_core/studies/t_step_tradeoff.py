@@ -97,6 +97,7 @@ class Profile:
     download: bool = False
 
 
+RIVALS = "trained on the same pictures for as many steps, the predictor also by a loss of its own"
 # Both as in the paper: the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
 _SMALL = (
     replace(preset("small"), denoiser_width=8),
@@ -416,6 +417,7 @@ MEASURES = (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3), (TEXTURE, "texture di
 def tables(results: list[Result]) -> list[Table]:
     rows = rows_of(results)
     drawn = [_ends_table(ends_of(rows), "The two ends, and between them"), _grid_table(rows), _averaging_table(rows)]
+    drawn += [_steps_table(rows), _cost_table(results)]
     drawn += [_ends_table(ends_elsewhere(results), "Pictures of another kind"), _time_table(results)]
     return [table for table in [*drawn, _weights_table(results)] if table]
 
@@ -466,11 +468,12 @@ def _averaging_table(rows: dict[Any, Row]) -> Table | None:
     if len(averages) < 2:
         return None
     a, b = mean_law(averages)
-    first, cells = averages[1].scores["psnr"], []
+    cells, before = [], None
     for count, row in averages.items():
-        gain = paired("", *aligned_scores(row.scores["psnr"], first), "dB")
+        gain = before and better("", "psnr", row, before, "dB")
+        before = row
         cells.append((
-            count, row.cell("psnr", 2), f"{gain.effect:+.2f}" + interval(gain) if count > 1 else None,
+            count, row.cell("psnr", 2), gain and f"{gain.effect:+.2f}" + interval(gain),
             f"{row.mean('mse') / a:.3f}", f"{1 + b / a / count:.3f}", f"{1 + 1 / count:.3f}", row.cell(TEXTURE, 2),
             row.cell(LPIPS, 3),
         ))  # fmt: skip
@@ -478,9 +481,52 @@ def _averaging_table(rows: dict[Any, Row]) -> Table | None:
         "Squared error in units of that of an endless average, as fitted by a + b / n. A perfect sampler has b = a; "
         f"this one has b = {b / a:.2f} a: its samples vary {'less' if b < a else 'more'} than what is unknown does."
     )
-    columns = ("samples averaged", "PSNR (dB)", "above one sample", "squared error", "fit", "perfect, 1 + 1/n",
+    columns = ("samples averaged", "PSNR (dB)", "above half as many [95 %]", "squared error", "fit", "perfect, 1 + 1/n",
                "texture distance", LPIPS)  # fmt: skip
     return Table("The law of averaging", columns, cells, caption)
+
+
+def _steps_table(rows: dict[Any, Row]) -> Table | None:
+    """What more steps are worth in the eyes of a network."""
+    strided_ = {key: rows[key] for key in sorted(key for key in rows if isinstance(key, tuple) and key[1] is None)}
+    rivals = {"plain regression": rows.get("regression"), f"mean of {averaged(rows)}": rows.get(averaged(rows))}
+    if perception(rows) != LPIPS or not strided_ or None in rivals.values():
+        return None
+    cells = []
+    for (steps, _), row in strided_.items():
+        gains = [better("", LPIPS, row, rival) for rival in rivals.values()]
+        cells.append((steps, row.cell(LPIPS, 3), *(f"{gain.effect:+.3f}{interval(gain, 3)}" for gain in gains)))
+    caption = (
+        f"{LPIPS}, lower is better: of one sample by the training schedule in T steps, and how far below each rival it "
+        "is, with 95 % intervals, paired by picture. With perfect networks it would fall with T."
+    )
+    columns = ("T", LPIPS, *(f"below {name} [95 %]" for name in rivals))
+    return Table("What more steps are worth", columns, cells, caption)
+
+
+def _cost_table(results: list[Result]) -> Table | None:
+    """Processor time in units of that of the fewest steps and the smaller pictures."""
+    runs = {}
+    for run in of_task(results, refining.restore):
+        if run.job.settings["samples"] == 1 and run.job.settings["last"] is None and not run.provenance.get("gpu"):
+            runs.setdefault((is_elsewhere(run), run.job.settings["steps"]), []).append(run)
+    cost = {key: np.median([run.values["seconds"] for run in found]) for key, found in runs.items()}
+    steps = sorted({steps for elsewhere, steps in cost if not elsewhere} & {s for elsewhere, s in cost if elsewhere})
+    if len(steps) < 2 or not cost[False, steps[0]]:
+        return None
+    sides = [runs[elsewhere, steps[0]][0].job.settings["pictures"]["crop"] for elsewhere in (False, True)]
+    cells = []
+    for count in steps:
+        times = [cost[elsewhere, count] / cost[elsewhere, steps[0]] for elsewhere in (False, True)]
+        between = cost[False, count] / cost[True, count]
+        cells.append((count, f"{count / steps[0]:g}", *(f"{time:.1f}" for time in times), f"{between:.1f}"))
+    caption = (
+        f"Processor time of one sample, medians of runs, against that of {steps[0]} steps; the initial prediction is "
+        f"in it, once. Right: a picture of {sides[0]} px, which has {(sides[0] / sides[1]) ** 2:.2f} times the pixels, "
+        f"against one of {sides[1]} px."
+    )
+    columns = ("T", "times the fewest", *(f"time, {side} px" for side in sides), "time, large by small")
+    return Table("Cost is linear in steps and in pixels", columns, cells, caption)
 
 
 def mean_law(averages: dict[int, Row]) -> tuple[float, float]:
@@ -493,20 +539,23 @@ def aligned_scores(a: dict[str, float], b: dict[str, float]) -> tuple[list[float
     return [a[name] for name in common], [b[name] for name in common], list(map(picture_of, common))
 
 
-def interval(comparison: Comparison) -> str:
-    return f" [{comparison.low:+.2f}, {comparison.high:+.2f}]" if np.isfinite(comparison.low) else ""
+def interval(comparison: Comparison, digits: int = 2) -> str:
+    known = np.isfinite(comparison.low)
+    return f" [{comparison.low:+.{digits}f}, {comparison.high:+.{digits}f}]" if known else ""
 
 
 def _time_table(results: list[Result]) -> Table | None:
     cells: list[tuple[object, ...]] = []
     found = timed(results)
     for seed, arms in found.items():
+        fastest = min(seconds for run in arms.values() for seconds in run.values["seconds"])
         for residual in (True, False):
             run = arms[residual]
             for i, steps in enumerate(run.job.settings["times"]):
                 cells.append((
                     seed, "predict and refine" if residual else "without predictor", steps,
-                    f"{run.values['macs'][i] / 1e9:.1f}", f"{np.mean(run.values['psnr'][i]):.2f}",
+                    f"{run.values['macs'][i] / 1e9:.1f}", f"{run.values['seconds'][i] / fastest:.1f}",
+                    f"{np.mean(run.values['psnr'][i]):.2f}",
                     f"{np.mean(run.values[TEXTURE][i]):.2f}",
                     f"{np.mean(run.values[LPIPS][i]):.3f}" if LPIPS in run.values else NOT_AVAILABLE,
                 ))  # fmt: skip
@@ -515,10 +564,10 @@ def _time_table(results: list[Result]) -> Table | None:
     counts = [f"{run.values['parameters']:,}" for run in (arms[True], arms[False])]
     caption = (
         f"{len(run.values['names'])} blurry pictures, one sample each; {counts[0]} parameters with predictor and "
-        f"{counts[1]} without, trained alike. As in the paper, the denoiser is half as wide as the one that has no "
-        "predictor to rely on, so that a step costs a quarter."
+        f"{counts[1]} without, {RIVALS}. As in the paper, the denoiser is half as wide as the one that has no "
+        "predictor to rely on, so that a step costs a quarter. Time: of a sample, against the fastest of the seed."
     )
-    columns = ("seed", "network", "T", "G multiply-adds a sample", "PSNR (dB)", "texture distance", LPIPS)
+    columns = ("seed", "network", "T", "G multiply-adds a sample", "time", "PSNR (dB)", "texture distance", LPIPS)
     return Table("Quality against cost", columns, cells, caption)
 
 
@@ -779,7 +828,8 @@ def _reduced_time(found: dict[int, dict[bool, Result]]) -> str:
     runs = [run for arms in found.values() for run in arms.values()]
     trained = runs[0].job.settings["network"]["settings"]["settings"]
     if any(run.values["parameters"] < WHOLE for run in runs):
-        return f"networks far below 33 and 28 million parameters, after {trained['steps']:,} steps, not a million"
+        size = f"networks far below 33 and 28 million parameters, after {trained['steps']:,} steps, not a million"
+        return f"{size}; {RIVALS}"
     shared = any(run.provenance.get("gpu") for run in runs)
     return "the seconds are those of a GPU that other jobs may have shared" if shared else ""
 

@@ -92,6 +92,7 @@ def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25
         values = {"names": NAMES}
         if name == "restore":
             samples = settings["samples"]
+            values["seconds"] = settings["steps"] * settings["pictures"]["crop"] ** 2
             kinds[job.key] = "averaged" if samples > 1 else "single"
             if settings["part"]:
                 continue
@@ -185,6 +186,9 @@ def test_tables_show_what_was_measured():
     ends = {row[0]: row[1:] for row in tables["The two ends, and between them"].rows}
     assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (200)"][3] == "0.100"
     assert len(tables["The law of averaging"].rows) == 5
+    last = tables["What more steps are worth"].rows[-1]
+    assert last[0] == 200 and last[2].startswith("+0.150 [") and last[3].startswith("+0.100 [")
+    assert tables["Cost is linear in steps and in pixels"].rows[-1] == (200, "40", "40.0", "40.0", "4.0")
     assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
     assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
 
