@@ -12,7 +12,7 @@ from tqdm import tqdm
 from deblur_core import data
 from deblur_core.doctor import total_memory
 from deblur_core.errors import DeblurError, UsageError
-from deblur_core.solvers import classical, large_picture, selfdeblur
+from deblur_core.solvers import large_picture, nonblind, selfdeblur
 from deblur_core.studies import Figure, style
 
 
@@ -32,7 +32,8 @@ def deblur_photo(
     Only luma is deblurred and the blurry picture's chroma is used again, as by Ren et al. (CVPR 2020). Their method
     draws the whole picture (`whole`), for minutes per 255 x 255 pixels; otherwise SelfDeblur sees only the window with
     the strongest edges, where it finds the kernel, with which all of a larger picture is then deconvolved in seconds.
-    An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError.
+    An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError. Warns of noise
+    and saturation.
     """
     blurry = data.read_image(path)
     chosen = selfdeblur.recipe(recipe)
@@ -46,11 +47,11 @@ def deblur_photo(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"Cannot write to {output} ({error.strerror}): choose another folder with -o.") from error
-    classical.warn_of_noise(luma)
+    nonblind.warn_of_noise(luma, stacklevel=3)
 
     def solve(window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         _announce(window, kernel_size, chosen, device)
-        with tqdm(total=chosen.iterations, unit="iteration") as bar:
+        with nonblind.without_warning("noisy"), tqdm(total=chosen.iterations, unit="iteration") as bar:
 
             def progress(step: int, total: int, **info: Any) -> None:
                 bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)

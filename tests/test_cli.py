@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from PIL import Image
 from toy_study import Size, toy
 
 from deblur_core import cli, studies
-from deblur_core.data import home, read_image, to_luma_chroma, write_image
+from deblur_core.blur import add_gaussian
+from deblur_core.data import home, load, read_image, to_luma_chroma, write_image
 from deblur_core.runs import Store, files
 from deblur_core.solvers.large_picture import place
 
@@ -174,6 +176,20 @@ def test_a_large_photo_is_deconvolved_whole_with_the_kernel_of_its_strongest_win
     code, said, _ = deblur("photo", tmp_path / "large.png", "--kernel-size", 3, "--iterations", 5, "-o", tmp_path)
     assert code == 0 and "255 x 255 pixels" in said
     assert read_image(tmp_path / "large_deblurred.png").shape[-2:] == (280, 500)
+
+
+@pytest.mark.parametrize("whole", [(), ("--whole",)])
+def test_a_photo_of_highlights_and_noise_is_warned_of_each_once(deblur, tmp_path, whole):
+    y = load("builtin", "im1_kernel3").blurry[..., 100:148, 100:148]
+    picture = add_gaussian(y, 0.05, torch.Generator().manual_seed(0)).clamp(0, 1)
+    picture[..., :3, :] = 1
+    write_image(tmp_path / "night.png", picture)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        deblur("photo", tmp_path / "night.png", "--kernel-size", 3, "--iterations", 2, "-o", tmp_path, *whole)
+    words = [str(warning.message) for warning in said if warning.category is UserWarning]
+    assert sum("saturated" in sentence for sentence in words) == 1, words
+    assert sum("noisy" in sentence for sentence in words) == 1, words
 
 
 def test_a_seed_changes_the_photo_and_its_repetition_does_not(deblur, picture, tmp_path):

@@ -15,7 +15,6 @@ saturation that make the answer doubtful. `final_weight` is the weight of the la
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -217,16 +216,5 @@ def _centred(k: Tensor) -> Tensor:
 def _checked(y: Tensor, kernel_size: int) -> Tensor:
     check_input(y, kernel_size)
     y = y.to(torch.promote_types(y.dtype, torch.float32))
-    warn_of_noise(y)
+    nonblind.warn_of_noise(y)
     return y
-
-
-def warn_of_noise(y: Tensor) -> None:
-    """A visible warning where y is too noisy for a blind method to be trusted."""
-    sigma = nonblind.noise_level(y)
-    if sigma > 0.02:
-        warnings.warn(
-            f"This picture is noisy (standard deviation about {sigma:.3f}): a kernel found from it is doubtful, "
-            "so compare it with that of another method or average several exposures.",
-            stacklevel=4,
-        )

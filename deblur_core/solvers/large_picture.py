@@ -29,11 +29,14 @@ def deblur(y: Tensor, solve: Solver, side: int | None, weight: float | None = No
 
     y (1, 1 or 3, h, w) in [0, 1]. Where y is hardly larger than the window, or side is None, `solve` gets the whole
     luma, and the picture it returns, if it returns one, is the answer; else x is `nonblind.sparse_irls` with `weight`.
-    Raises UsageError for another shape of y and what `solve` raises; warns of saturation as `nonblind` does.
+    Raises UsageError for another shape of y and what `solve` raises. Warns of saturation, before anything is solved, by
+    the share of the window or of the whole, whichever is larger.
     """
     luma = luma_of(y)
     rows, columns = window = place(luma, side)
-    x, k = solve(luma[..., rows, columns])
+    nonblind.warn_of_saturation(max(luma, luma[..., rows, columns], key=saturated_share), stacklevel=3)
+    with nonblind.without_warning("saturated"):
+        x, k = solve(luma[..., rows, columns])
     if x is None or window != place(luma, None):
         x = nonblind.sparse_irls(luma, k, weight, observed=luma < SATURATED)
     return recolour(x, y), k

@@ -12,13 +12,15 @@ y's noise, of standard deviation σ (blur.estimate_sigma): 0.6 σ^1.5, but at le
 kernel that is only nearly right; for `wiener` 100 σ², at least 4e-3. Both rules follow the best weights on the built-in
 pictures with noise of σ = 0.002 to 0.1.
 
-All raise UsageError for an impossible y or k, and warn of saturated highlights, where no linear blur holds.
+All raise UsageError for an impossible y or k, and warn of saturated highlights, where no linear blur holds. The blind
+methods warn by the functions at the end of this file, too.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -101,9 +103,10 @@ def sparse_irls(
     less once the residual has fallen below `tolerance`.
 
     The boundary is unknown, not invented: x is estimated on the larger frame that y = k * x (`valid`) sees. So are the
-    pixels of y that `observed` (1, 1, h, w), if given, marks as False, such as saturated ones.
+    pixels of y that `observed` (1, 1, h, w), if given, marks as False, such as saturated ones: of these there is no
+    warning.
     """
-    y, k, weight = _checked(y, k, weight)
+    y, k, weight = _checked(y, k, weight, observed=observed)
     seen = torch.ones_like(y[:, :1]) if observed is None else observed.to(y)
     top, left = k.shape[-2] // 2, k.shape[-1] // 2
     settings = (weight, exponent, passes, iterations, tolerance)
@@ -265,8 +268,9 @@ def fast_length(n: int) -> int:
 
 
 def _checked(
-    y: Tensor, k: Tensor, weight: float | None, factor: float = 0.6, power: float = 1.5, least: float = 2e-4
-) -> tuple[Tensor, Tensor, float]:
+    y: Tensor, k: Tensor, weight: float | None, factor: float = 0.6, power: float = 1.5, least: float = 2e-4,
+    observed: Tensor | None = None,
+) -> tuple[Tensor, Tensor, float]:  # fmt: skip
     """y and k in one precision (at least float32), k with odd sides, and the weight, for y's noise where it is None."""
     if y.ndim != 4 or y.shape[0] != 1 or y.shape[1] not in (1, 3):
         raise UsageError(
@@ -289,7 +293,7 @@ def _checked(
         )
     if weight is not None and weight < 0:
         raise UsageError(f"The weight of the prior cannot be negative, and is {weight}.")
-    warn_of_saturation(y)
+    warn_of_saturation(y if observed is None else y[observed.bool().expand_as(y)])
     kh, kw = k.shape[-2:]
     dtype = torch.promote_types(torch.promote_types(y.dtype, k.dtype), torch.float32)
     k = F.pad(k, (0, 1 - kw % 2, 0, 1 - kh % 2))  # at the end: there an even kernel is short of its centre's mirror
@@ -308,11 +312,30 @@ def noise_level(y: Tensor) -> float:
     return float(blur.estimate_sigma(y[..., top : top + 128, left : left + 128]))
 
 
-def warn_of_saturation(y: Tensor) -> None:
+def warn_of_saturation(y: Tensor, stacklevel: int = 4) -> None:
     """A visible warning where more than 2 percent of the values of y are saturated: at least 254 of 255."""
     share = float((y >= 254 / 255).double().mean())
     if share > 0.02:
         warnings.warn(
             f"{share:.0%} of this picture is saturated, where no linear blur holds: expect ringing around highlights.",
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
+
+
+def warn_of_noise(y: Tensor, stacklevel: int = 4) -> None:
+    """A visible warning where y is too noisy for a blind method to be trusted."""
+    sigma = noise_level(y)
+    if sigma > 0.02:
+        warnings.warn(
+            f"This picture is noisy (standard deviation about {sigma:.3f}): a kernel found from it is doubtful, "
+            "so compare it with that of another method or average several exposures.",
+            stacklevel=stacklevel,
+        )
+
+
+@contextmanager
+def without_warning(of: str) -> Iterator[None]:
+    """Inside, no solver warns of what is "saturated" or "noisy": for a caller that says so itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".*{of}")
+        yield

@@ -25,6 +25,7 @@ from deblur_core import blur, metrics
 from deblur_core.errors import UsageError
 from deblur_core.models import selfdeblur as networks
 from deblur_core.randomness import own_randomness
+from deblur_core.solvers import nonblind
 from deblur_core.solvers.losses import SimilarityLoss, total_variation
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
@@ -95,8 +96,11 @@ def deblur(
     running; snapshots, iterations after which x and k are kept; checkpoint, an object with load() and save(state);
     progress, called as progress(iteration, iterations, loss=..., psnr=...).
     Raises UsageError for a picture or kernel size that cannot be used, DeblurError when the optimisation diverges.
+    Warns of noise and saturation that make the answer doubtful.
     """
     check_input(y, kernel_size)
+    nonblind.warn_of_noise(y, stacklevel=3)
+    nonblind.warn_of_saturation(y, stacklevel=3)
     return run(
         partial(optimisation, y, kernel_size, recipe, seed, device),
         device=device,

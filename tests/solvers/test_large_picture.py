@@ -1,5 +1,7 @@
 """Large colour pictures: the kernel comes from a window, the picture from the whole, colour from the blurry one."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -96,11 +98,33 @@ def test_lamps_are_left_out():
     assert 0.01 < large_picture.saturated_share(night.blurry) < 0.05
 
 
-def test_a_picture_of_highlights_is_warned_of():
+def half_saturated():
     bright = torch.full((1, 3, 64, 64), 1.0)
     bright[..., :32] = torch.rand(64, 32, generator=torch.Generator().manual_seed(0))
-    with pytest.warns(UserWarning, match="saturated"):
-        deblur(bright, lambda window: (None, blur.psf.gaussian(5, 1.0)), None)
+    return bright
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_highlights_are_warned_of_once_and_before_the_work(draws):
+    """Also where the solver draws the whole picture, so that nothing is deconvolved."""
+    said_before = []
+
+    def solve(window):
+        said_before.extend(str(warning.message) for warning in said)
+        nonblind.warn_of_saturation(window)
+        return (window if draws else None), blur.psf.gaussian(5, 1.0)
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        deblur(half_saturated(), solve, None)
+    assert len(said) == len(said_before) == 1 and "50% of this picture is saturated" in said_before[0]
+
+
+def test_a_window_of_highlights_is_warned_of_in_a_dark_picture():
+    dark = torch.full((1, 1, 300, 300), 0.1)
+    dark[..., 100:110, 100:110] = 1
+    with pytest.warns(UserWarning, match="6% of this picture is saturated"):
+        deblur(dark, lambda window: (None, blur.psf.gaussian(5, 1.0)), 40)
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 40, 40), (2, 3, 40, 40), (3, 40, 40), (1, 4, 40, 40)])

@@ -1,5 +1,6 @@
 """The optimisation: what it promises about randomness, resumption, constraints and its input."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,19 @@ def test_the_answer_keeps_the_constraints(y):
     assert found.k.min() >= 0
     assert found.k.sum().item() == pytest.approx(1, abs=1e-5)
     assert len(found.losses) == TINY.iterations
+
+
+def test_noise_and_saturation_are_warned_of_and_ordinary_pictures_are_not(y):
+    short = replace(TINY, iterations=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        deblur(y, 9, short)
+    with pytest.warns(UserWarning, match=r"noisy \(standard deviation about 0.0[45]"):
+        deblur(blur.add_gaussian(y, 0.05, torch.Generator().manual_seed(0)), 9, short)
+    bright = y.clone()
+    bright[..., :24] = 1
+    with pytest.warns(UserWarning, match="50% of this picture is saturated"):
+        deblur(bright, 9, short)
 
 
 def test_joint_alternating_and_every_kernel_network_lower_the_loss(y):
