@@ -16,7 +16,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 from deblur_core.errors import UsageError
-from deblur_core.models.kernel_space import Encoding
+from deblur_core.models.kernel_space import Encoding, check_kernel, check_pair
 
 NOISE = 0.004
 """Standard deviation that extraction expects of what the components do not explain, against weights of deviation 1."""
@@ -26,7 +26,7 @@ class LinearKernelSpace(nn.Module):
     """Same interface as `KernelSpace`; k holds the weights `(b, components, kh, kw)`.
 
     Args: kernels (n, size, size), a collection, each of sum 1, size odd; components; cell, in pixels. Blur is true
-    convolution, the border of pictures is repeated.
+    convolution, the border of pictures is repeated. UsageError for pictures that do not match, or a k of other cells.
     """
 
     def __init__(self, kernels: Tensor, components: int = 24, cell: int = 64):
@@ -49,6 +49,7 @@ class LinearKernelSpace(nn.Module):
 
     def blur(self, sharp: Tensor, k: Tensor) -> Tensor:
         """The sharp pictures (b, c, h, w) blurred with k, not clipped; k of one picture blurs all of them."""
+        check_kernel(k, sharp, self.kernel_shape(*sharp.shape[-2:]))
         seen = self._components(sharp)
         weights = self._spread(k.float(), *sharp.shape[-2:])
         return seen[:, :, 0] + (seen[:, :, 1:] * weights[:, None]).sum(2)
@@ -56,6 +57,7 @@ class LinearKernelSpace(nn.Module):
     @torch.no_grad()
     def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
         """The most probable weights under a normal prior, cell by cell: each from the pixels around its centre."""
+        check_pair(sharp, blurry)
         seen = self._components(sharp)
         left, seen = blurry.float() - seen[:, :, 0], seen[:, :, 1:]
         _, rows, columns = self.kernel_shape(*sharp.shape[-2:])

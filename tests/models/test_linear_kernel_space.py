@@ -67,6 +67,18 @@ def test_extraction_explains_what_was_blurred_and_fits_other_pictures(space, ker
     assert (space.blur(other, same.mean) - truth).square().mean().sqrt() < 0.01 and same.deviation is None
 
 
+def test_pictures_and_codes_that_do_not_match_are_refused(space, kernels, x):
+    with pytest.raises(UsageError, match="picture of one size"):
+        space.encode(x, x[..., :-1])
+    k = code_of(space, kernels[3], x.shape[-2:])
+    for wrong in (k.repeat(1, 1, 2, 1), k[..., :-1], k[:, :-1], k.expand(3, -1, -1, -1)):
+        with pytest.raises(UsageError, match=r"of 2 picture\(s\) of 100 x 70 pixels has the shape \(2, 59, 3, 4\)"):
+            space.blur(x.expand(2, -1, -1, -1), wrong)
+    both = space.blur(x.expand(2, -1, -1, -1), torch.cat((k, 0 * k)))
+    assert torch.allclose(both[:1], space.blur(x, k), atol=1e-6) and not torch.allclose(both[1], both[0], atol=1e-3)
+    assert torch.allclose(space.blur(x.expand(2, -1, -1, -1), k), both[:1], atol=1e-6), "one k blurs all"
+
+
 def test_gradients_reach_picture_and_code(space, x):
     small = LinearKernelSpace(torch.cat([blur.psf.camera_shake(5, seed) for seed in range(5)]), 3, cell=8).double()
     picture = torch.rand(1, 1, 9, 12, dtype=torch.float64, requires_grad=True)
