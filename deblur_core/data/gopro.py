@@ -131,14 +131,19 @@ def average_frames(folder: Path, length: int = 7, gamma: float | None = None) ->
 
 def stack(name: str, blurry: Tensor, sharp: Tensor) -> Tensor:
     """One pair for training, uint8 (6, h, w), of pictures (1, 1 or 3, h, w) in [0, 1]; UsageError unless both are of
-    one size."""
-    if blurry.shape != sharp.shape:
-        raise UsageError(
-            f"{name}: the blurry picture has {blurry.shape[-1]} x {blurry.shape[-2]} pixels, "
-            f"the sharp one {sharp.shape[-1]} x {sharp.shape[-2]}: they have to be alike."
-        )
+    one size, and both grey or both in colour."""
+    _check_alike(name, blurry, sharp)
     both = [image.expand(1, 3, -1, -1) for image in (blurry, sharp)]
     return torch.cat(both, dim=1)[0].mul(255).round().to(torch.uint8)
+
+
+def _check_alike(name: str, blurry: Tensor, sharp: Tensor) -> None:
+    if blurry.shape != sharp.shape:
+        sizes = [f"{picture.shape[-1]} x {picture.shape[-2]} pixels" for picture in (blurry, sharp)]
+        if blurry.shape[1] != sharp.shape[1]:
+            sizes = [f"{size} in {'grey' if picture.shape[1] == 1 else 'colour'}"
+                     for size, picture in zip(sizes, (blurry, sharp), strict=True)]  # fmt: skip
+        raise UsageError(f"{name}: the blurry picture has {sizes[0]}, the sharp one {sizes[1]}: make them alike.")
 
 
 def open_gopro(path: str | Path) -> Dataset:
@@ -159,13 +164,15 @@ def of_files(dataset: str, root: Path, splits: Mapping[str, Mapping[str, tuple[P
 
 
 def _pair(dataset: str, name: str, split: str, blurry_file: Path, sharp_file: Path, digest: str) -> Pair:
+    blurry, sharp = read_image(blurry_file), read_image(sharp_file)
+    _check_alike(name, blurry, sharp)
     return Pair(
         dataset=dataset,
         name=name,
         image=name,
         kernel_name="camera",
-        blurry=read_image(blurry_file),
-        sharp=read_image(sharp_file),
+        blurry=blurry,
+        sharp=sharp,
         kernel=None,
         kernel_size=KERNEL_SIZE,
         digest=digest,

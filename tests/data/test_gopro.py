@@ -15,9 +15,9 @@ TRAINING, TEST = "GOPR0372_07_00", "GOPR0384_11_00"
 needs_data = pytest.mark.skipif(not os.environ.get("DEBLUR_DATA"), reason="real data: set DEBLUR_DATA")
 
 
-def write(path, level, size=(12, 10)):
+def write(path, level, size=(12, 10), channels=(3,)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((*size, 3), level, np.uint8)).save(path)
+    Image.fromarray(np.full((*size, *channels), level, np.uint8)).save(path)
 
 
 @pytest.fixture
@@ -83,6 +83,11 @@ def test_incomplete_empty_and_unequal_folders_are_named(root, tmp_path):
         gopro.find_pairs(tmp_path / "nowhere", "train")
     write(root / "test" / TEST / "sharp" / "000048.png", 1, size=(12, 11))
     with pytest.raises(UsageError, match="_000048: the blurry picture has 10 x 12 pixels, the sharp one 11 x 12"):
+        gopro.read_pairs(gopro.find_pairs(root, "test"))
+    with pytest.raises(UsageError, match="_000048: the blurry picture has 10 x 12 pixels, the sharp one 11 x 12"):
+        data.load(f"gopro:{root}", f"{TEST}_000048")
+    write(root / "test" / TEST / "sharp" / "000048.png", 1, channels=())
+    with pytest.raises(UsageError, match="has 10 x 12 pixels in colour, the sharp one 10 x 12 pixels in grey: make"):
         gopro.read_pairs(gopro.find_pairs(root, "test"))
     (root / "test" / TEST / "sharp" / "000048.png").unlink()
     with pytest.raises(UsageError, match=r"^000048\.png is not in both .*blur and .*sharp: complete"):

@@ -65,3 +65,5 @@ def test_pictures_of_unlike_sizes_are_named(root):
     write(next(root.glob("**/val_sharp/000/00000001.png")), 1, size=(12, 11))
     with pytest.raises(UsageError, match="val_000_00000001: the blurry picture has 10 x 12 pixels, the sharp one 11"):
         gopro.read_pairs(reds.find_pairs(root, "val"))
+    with pytest.raises(UsageError, match="val_000_00000001: the blurry picture has 10 x 12 pixels, the sharp one 11"):
+        data.load(f"reds:{root}", "val_000_00000001")
