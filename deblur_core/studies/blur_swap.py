@@ -44,7 +44,7 @@ ARMS = {"learned": "swapped, learned", "linear": "swapped, linear"}
 CLAIMED = ARMS["learned"]
 MARGIN = 0.1
 """In dB: networks that differ by less are called comparable, for tables of this field seldom call so little an
-improvement. It says something only where training gains much more than that, see `evidence`."""
+improvement. It says something only where training gains much more than that, see `training_sets.LITTLE`."""
 
 
 @dataclass(frozen=True)
@@ -245,12 +245,7 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     ours = f"{gain:+.2f} dB over the blurry picture against {own:+.2f} dB, difference {shown(found)} dB"
     if AGAIN in arms and (ceiling := difference(arms, AGAIN, ORIGINAL)):
         ours += f", with the same pictures filmed again {shown(ceiling)} dB"
-    reduced = "the original blur is filmed by a simulated camera and is neither that of REDS nor of GoPro"
-    if smaller := training_sets.smaller_network(results):
-        reduced += f"; {smaller}"
-    if own <= 2 * MARGIN:
-        reduced += f"; training gains less than twice the margin of {MARGIN} dB, so that there is little to compare"
-    return {"C2.2": Evidence(equivalent(found), ours=ours, reduced=reduced)}
+    return {"C2.2": Evidence(equivalent(found), ours=ours, reduced=training_sets.reduced(results, ORIGINAL))}
 
 
 STUDY = Study(

@@ -42,6 +42,8 @@ DARKEST, NOISIEST = 0.7, 0.004
 """Ordinary augmentation: the least brightness, and the largest standard deviation of the noise, one grey level."""
 PAPERS_WIDTH = 32
 """Of SRN."""
+LITTLE = 0.2
+"""In dB: where the arm that others are compared with gains less over the blurry picture, nothing can be told."""
 
 
 @dataclass(frozen=True)
@@ -302,20 +304,30 @@ def conditions(results: Sequence[Result]) -> str:
         f"SRN of {run.values['parameters']:,} parameters, {settings['settings']['steps']:,} steps of "
         f"{settings['settings']['batch']} crops of {settings['settings']['crop']} px, {len(seeds)} "
         f"seed{'s' if len(seeds) > 1 else ''}; PSNR of {len(names)} blurry pictures filmed from {len(pictures)} "
-        "held-out ones"
+        f"held-out ones, as those to train on, {_filmed_by(settings['tests']['settings']['camera'])}"
     )
+
+
+def _filmed_by(camera: dict[str, Any]) -> str:
+    shakes, (least, most) = f"by a camera that shakes by up to {camera['shift'][1]:g} px", camera["pan"]
+    angles = ", ".join(f"{angle:g}°" for angle in camera["directions"])
+    along = "always along x" if angles == "0°" else f"at {angles}"
+    return f"{shakes} and pans by {least:g} to {most:g} px, {along}" if most else shakes
 
 
 def paper_says(claim: str) -> str:
     return f"The paper: “{get(claim).statement}” ({get(claim).paper_values})."
 
 
-def smaller_network(results: Sequence[Result]) -> str:
-    """What keeps these runs from speaking for SRN, if anything does."""
+def reduced(results: Sequence[Result], baseline: str) -> str:
+    """What keeps these runs from speaking for SRN on REDS and GoPro; baseline: the arm that others are measured by."""
     runs = of_task(results, train_on)
-    if all(run.job.settings["network"].get("width", PAPERS_WIDTH) >= PAPERS_WIDTH for run in runs):
-        return ""
-    return f"networks of {runs[0].values['parameters']:,} parameters in place of SRN's 8 million"
+    parts = ["blur is filmed by a simulated camera and is neither that of REDS nor of GoPro"]
+    if any(run.job.settings["network"].get("width", PAPERS_WIDTH) < PAPERS_WIDTH for run in runs):
+        parts.append(f"networks of {runs[0].values['parameters']:,} parameters in place of SRN's 8 million")
+    if np.mean(gains(by_arm(results)[baseline])) <= LITTLE:
+        parts.append(f"“{baseline}” gains less than {LITTLE} dB, so that there is little to compare")
+    return "; ".join(parts)
 
 
 # Figures
