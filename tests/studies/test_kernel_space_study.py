@@ -40,6 +40,30 @@ def judged(results):
     return verdict(type(evidence)(evidence.comparisons))
 
 
+def test_words_and_table_have_the_same_means_and_intervals_one_unit_a_film():
+    found = made_up()
+    frames = [f"GOPR0384_11_00_00000{i}" for i in (1, 2, 3)]
+    for run in found:
+        run.values["names"] = frames + PICTURES[3:]
+        run.values["same"][:3] = [[60.0, 55.0]] * 3
+    evidence = STUDY.evidence(found)["C2.1"]
+    rows = {row[0]: row for row in STUDY.tables(found)[0].rows}
+    column = STUDY.tables(found)[0].columns.index("learned, same")
+    assert evidence.ours.startswith(", ".join(rows[number][column] for number in range(1, 9)) + " dB")
+    assert all(comparison.n == 8 for comparison in evidence.comparisons)
+    assert evidence.comparisons[0].effect + space.FLOOR < float(rows[1][column]) - 1
+
+
+def test_the_papers_numbers_stand_beside_levins_kernels_alone(results):
+    for found, levin in ((made_up(), True), (results, False)):
+        table = STUDY.tables(found)[0]
+        shown = [row[-1] for row in table.rows if row[-1]]
+        assert len(shown) == (9 if levin else 0)
+        assert ("in their place" in STUDY.evidence(found)["C2.1"].reduced) != levin
+        axes = next(figure for figure in STUDY.figures(found) if figure.name == "extraction").figure.axes[0]
+        assert ("paper" in [text.get_text() for text in axes.get_legend().get_texts()]) == levin
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
