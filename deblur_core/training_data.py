@@ -39,34 +39,40 @@ def restoration_pairs(
     seed: int,
     device: str,
     restore: Callable[[nn.Module, Tensor], Tensor] = lambda network, blurry: network(blurry),
+    turn: bool = False,
     **blurred: Any,
 ) -> Data:
     """Batches from sources of sharp pictures, which are blurred (see `blurred_pictures` for `blurred`), from sources of
-    filmed pairs (see `data.filmed_pairs`), or half and half; validation by what is held out of each."""
+    filmed pairs (see `data.filmed_pairs`; with `turn` in all eight positions of a square), or half and half; validation
+    by what is held out of each."""
     films, pictures = filmed_pairs.apart(sources)
     if not films:
         return blurred_pictures(pictures, settings, seed, device, restore=restore, **blurred)
     if not pictures:
-        return films_alone(films, settings, device, restore)
+        return films_alone(films, settings, device, restore, turn)
     if settings.batch < 2:
         raise UsageError("Filmed and blurred pictures share a batch: it needs at least two.")
     half = settings.batch // 2
     synthetic = blurred_pictures(
         pictures, replace(settings, batch=settings.batch - half), seed, device, restore=restore, **blurred
     )
-    filmed = films_alone(films, replace(settings, batch=half), device, restore)
+    filmed = films_alone(films, replace(settings, batch=half), device, restore, turn)
     validate = PictureValidation([*synthetic.validate.pairs, *filmed.validate.pairs], restore, device)
     batches = training_pairs.mixed(synthetic.pairs, filmed.pairs)
     return Data(batches, validate, validate.baseline, synthetic.description | {"filmed": filmed.description})
 
 
 def films_alone(
-    sources: tuple[str, ...], settings: Settings, device: str, restore: Callable[[nn.Module, Tensor], Tensor]
+    sources: tuple[str, ...],
+    settings: Settings,
+    device: str,
+    restore: Callable[[nn.Module, Tensor], Tensor],
+    turn: bool = False,
 ) -> Data:
     """Batches of filmed pairs; validation by some pairs of a scene that does not train."""
     pairs, held_out = filmed_pairs.split(*sources)
     validate = PictureValidation(as_pairs(held_out), restore, device)
-    batches = training_pairs.RealPairs(pairs, settings.batch, settings.crop, device)
+    batches = training_pairs.RealPairs(pairs, settings.batch, settings.crop, device, turn)
     return Data(batches, validate, validate.baseline, _said_of_films(sources, pairs, held_out))
 
 

@@ -15,9 +15,10 @@ from deblur_core import weights
 from deblur_core.blur import convolve
 from deblur_core.data import content_digest, home, training_pairs
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models import kernel_space
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design, start_from_shakes
 from deblur_core.models.counting import count_parameters
-from deblur_core.models.kernel_space import kernel_space_loss
+from deblur_core.models.kernel_space import KernelSpace, kernel_space_loss
 from deblur_core.models.refinement import Refinement, preset, refinement_loss, regression_loss
 from deblur_core.models.srn import SRN, srn_loss
 from deblur_core.models.xydeblur import XYDeblur
@@ -39,10 +40,15 @@ class Training:
     network: Callable[[], nn.Module]
     loss: Loss
     profiles: dict[str, Settings]  # smoke, laptop, overnight, paper
+    whole: Callable[[], nn.Module] | None = None  # of the paper's size, for the profile `paper`; None: as `network`
     start: Callable[[nn.Module], nn.Module] = lambda network: network  # changes its first weights
     sources: tuple[str, ...] = ("builtin", "CBSD68")  # of sharp pictures, or of filmed pairs
     data: Callable[[tuple[str, ...], Settings, int, str], Data] = restoration_pairs
     reads: tuple[str, ...] = ()  # weights that come with the project and make the data
+
+    def build(self, profile: str) -> nn.Module:
+        """The network that this profile trains, with PyTorch's own first weights."""
+        return self.whole() if self.whole and profile == "paper" else self.network()
 
 
 _SIZES = {
@@ -74,18 +80,26 @@ def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
     return torch.cat(found)
 
 
+def _from_shakes(model: nn.Module) -> nn.Module:
+    """Only the compact model has layers that can hold kernels."""
+    if isinstance(model, CompactKernelSpace):
+        return start_from_shakes(model, training_pairs.kernels(KERNEL_SPACE_BLUR, seed=0))
+    return model
+
+
 def _refinement(denoiser: bool) -> Training:
     """The predictor's estimate is what the curve shows; samples take too long to be drawn now and then."""
     return Training(
         lambda: Refinement(preset("small" if denoiser else "small_regression")),
         refinement_loss if denoiser else regression_loss,
-        # At a rate of 1e-3 for as long, the predictor of one run was back at the blurry picture after 2,000 steps.
-        _SIZES | {"laptop": replace(_SIZES["laptop"], steps=25_000, learning_rate=7e-4), "paper": _REFINEMENT_PAPER},
+        whole=lambda: Refinement(preset("paper") if denoiser else replace(preset("paper"), denoiser_width=0)),
+        profiles=_SIZES | {"laptop": _REFINEMENT_LAPTOP, "paper": _REFINEMENT_PAPER},
         data=partial(
             restoration_pairs,
             blur=_short_motion(9),
             restore=lambda network, blurry: network.predict(blurry),
             exchange=True,
+            turn=True,
         ),
     )
 
@@ -95,6 +109,8 @@ def _short_motion(size: int) -> training_pairs.Blur:
     return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 
 
+# At a rate of 1e-3 for as long, the predictor of one run was back at the blurry picture after 2,000 steps.
+_REFINEMENT_LAPTOP = replace(_SIZES["laptop"], steps=25_000, learning_rate=7e-4)
 # Crops as the paper, steps as its ablation; the rest is not known.
 _REFINEMENT_PAPER = Settings(
     steps=1_000_000, batch=32, crop=128, learning_rate=1e-4, warm_up=1000, clip=1.0, average=0.9999, validate_every=5000
@@ -103,18 +119,36 @@ _REFINEMENT_PAPER = Settings(
 _SRN_PAPER = Settings(
     steps=263_000, batch=16, crop=256, learning_rate=1e-4, final_rate=1e-6, average=0.0, validate_every=5000
 )
+# The released recipe of the network with the VAE head, which starts from one without it there, and from nothing here.
+_KERNEL_SPACE_PAPER = Settings(
+    steps=600_000,
+    batch=8,
+    crop=256,
+    learning_rate=1e-4,
+    restart_at=(1 / 12, 1 / 4, 1 / 2, 3 / 4),
+    final_rate=1e-8,
+    betas=(0.9, 0.99),
+    average=0.0,
+    validate_every=5000,
+)
 _SHORT_MOTION = partial(restoration_pairs, blur=_short_motion(11))
 
 KERNEL_SPACE_BLUR = training_pairs.Blur(size=27, kinds=("shake",), count=4096)
 
 TRAININGS: dict[str, Training] = {
     "xydeblur": Training(
-        lambda: XYDeblur(width=16, blocks=2), absolute_error, _SIZES, start=start_quietly, data=_SHORT_MOTION
+        lambda: XYDeblur(width=16, blocks=2),
+        absolute_error,
+        _SIZES,
+        whole=XYDeblur,
+        start=start_quietly,
+        data=_SHORT_MOTION,
     ),
     "xydeblur_unet": Training(
         lambda: XYDeblur(decoders=1, width=16, blocks=2),
         absolute_error,
         _SIZES,
+        whole=lambda: XYDeblur(decoders=1),
         start=start_quietly,
         data=_SHORT_MOTION,
     ),
@@ -122,6 +156,7 @@ TRAININGS: dict[str, Training] = {
         lambda: SRN(width=16, blocks=1),
         srn_loss,
         _SIZES | {"laptop": replace(_SIZES["laptop"], steps=10_000), "paper": _SRN_PAPER},
+        whole=SRN,
         start=start_quietly,
         data=_SHORT_MOTION,
     ),
@@ -139,8 +174,10 @@ TRAININGS: dict[str, Training] = {
                 precision="float32",
                 validate_every=250,
             ),
+            "paper": _KERNEL_SPACE_PAPER,
         },
-        start=lambda model: start_from_shakes(model, training_pairs.kernels(KERNEL_SPACE_BLUR, seed=0)),
+        whole=lambda: KernelSpace(kernel_space.preset("paper_vae")),
+        start=_from_shakes,
         data=partial(blurred_alike, blur=KERNEL_SPACE_BLUR, filmed=2),
     ),
     "kernel_space_inverse": Training(
@@ -166,19 +203,21 @@ def get(model: str) -> Training:
 
 def load(model: str) -> nn.Module:
     """The network of this name with the weights that come with the project, in evaluation mode on the CPU."""
-    return weights.load(model, seeded(get(model).network, seed=0))
+    chosen, profile = get(model), weights.card(model)["profile"]
+    return weights.load(model, seeded(lambda: chosen.build(profile), seed=0))
 
 
 @task(numerics=1)
 def train_model(
-    context: Context, *, model: str, settings: dict[str, Any], sources: list[str], seed: int
+    context: Context, *, model: str, settings: dict[str, Any], sources: list[str], seed: int, profile: str = ""
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train from nothing. Values: what the card says; arrays: the weights."""
+    """Train from nothing; profile: "paper" for a network of the paper's size. Values: what the card says; arrays: the
+    weights."""
     chosen = get(model)
     recipe = from_settings(Settings, settings)
     data = chosen.data(tuple(sources), recipe, seed, context.device)
     trained = train(
-        seeded(lambda: chosen.start(chosen.network()), seed),
+        seeded(lambda: chosen.start(chosen.build(profile)), seed),
         chosen.loss,
         data.pairs,
         recipe,
@@ -234,6 +273,7 @@ def train_and_save(
         settings=settings,
         sources=list(sources),
         seed=seed,
+        **({"profile": profile} if chosen.whole and profile == "paper" else {}),
     )
     result = _run(job, device, progress)
     tensors = {name: torch.from_numpy(array) for name, array in result.arrays.items()}

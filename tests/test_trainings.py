@@ -177,6 +177,22 @@ def test_every_declared_training_takes_a_step(model):
     assert values["curve"][-1]["step"] == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [("xydeblur", 4_918_627), ("srn", 8_056_579), ("kernel_space", 115_300_000), ("refinement", 33_200_000)],
+)
+def test_the_paper_s_profile_trains_a_network_of_the_paper_s_size(model, parameters, monkeypatch):
+    chosen = trainings.get(model)
+    with torch.device("meta"):
+        assert count_parameters(chosen.build("paper")) == pytest.approx(parameters, rel=0.005)
+    keys = []
+    monkeypatch.setattr(trainings, "_run", lambda job, *options: keys.append(job.settings.get("profile")))
+    for profile in ("laptop", "paper"):
+        with pytest.raises(AttributeError):  # a result was not made
+            trainings.train_and_save(model, profile, sources=("builtin",))
+    assert keys == [None, "paper"]
+
+
 def test_a_kernel_space_is_judged_by_a_blur_that_was_taken_from_another_picture():
     random = torch.Generator().manual_seed(0)
     pictures = {name: torch.randint(256, (3, 90, 90), generator=random, dtype=torch.uint8) for name in "ab"}
