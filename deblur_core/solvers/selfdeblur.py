@@ -71,11 +71,36 @@ RECIPES = {
 }
 
 
+ORIGINS = {
+    "paper": "the paper's text",
+    "released": "the authors' code of 2020",
+    "quick": "ours, chosen on Levin's pairs",
+}
+"""Where each recipe comes from, in words."""
+
+
 def recipe(name: str, **changes: object) -> Recipe:
     """A named recipe with changes. Raises UsageError for an unknown name."""
     if name not in RECIPES:
         raise UsageError(f"Unknown recipe '{name}': choose one of {', '.join(RECIPES)}.")
     return replace(RECIPES[name], **changes)
+
+
+def in_words(recipe: Recipe) -> str:
+    """For captions: which named recipe it is, but for its size and what a study varies, and how large."""
+    size_and_precision = ("iterations", "width", "skip", "nonlocal_from", "precision")
+    free = (*size_and_precision, "kernel_network", "hidden_layers", "alternating")
+
+    def is_a(whole: Recipe) -> bool:
+        return replace(recipe, **{field: getattr(whole, field) for field in free}) == whole
+
+    name = next((name for name, whole in RECIPES.items() if is_a(whole)), None)
+    size = f"{recipe.width} channels, {recipe.iterations:,} iterations"
+    if name is None:
+        return f"a recipe without a name ({size})"
+    reduced = (recipe.width, recipe.iterations) != (RECIPES[name].width, RECIPES[name].iterations)
+    mean = ", the mean of the last outputs" if recipe.average_from < 1 else ""
+    return f"the recipe “{name}”{', reduced' if reduced else ''} ({ORIGINS[name]}; {size}{mean})"
 
 
 def deblur(

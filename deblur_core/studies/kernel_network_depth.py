@@ -11,6 +11,7 @@ from deblur_core.runs import Job, Result
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import pairs
 from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies.joint_vs_alternating import recipes_in_words
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
@@ -72,7 +73,8 @@ def tables(results: list[Result]) -> list[Table]:
             "Depth of the kernel network",
             ("source", "kernel network", "PSNR (dB)", "SSIM", "kernel similarity", "failed"),
             rows,
-            "Same pairs, iterations and learning rates for all. A run has failed when it gains less than 3 dB.",
+            "Same pairs, iterations and learning rates for all. A run has failed when it gains less than 3 dB."
+            + recipes_in_words(run.job.settings["recipe"] for runs in found.values() for run in runs),
         )
     ]
 
@@ -92,9 +94,9 @@ def figures(results: list[Result]) -> list[Figure]:
     right.set(xlabel="iteration", ylabel="PSNR (dB), mean", xscale="log")
     left.legend()
     caption = (
-        "Which kernel network is ahead depends on how long one waits: compare the order early and at the end. PSNR "
-        f"along the run is searched within 5 px, so it is that of {sum(placed)} of {len(placed)} pairs, in which no "
-        "run drifted further."
+        "Does it depend on how long one waits which kernel network is ahead? Compare the order early and at the end. "
+        f"PSNR along the run is searched within 5 px, so it is that of {sum(placed)} of {len(placed)} pairs, in which "
+        "no run drifted further."
     )
     drawn = [Figure("curves", figure, caption)]
     if all(runs[0].arrays and runs[0].job.settings["dataset"] == "builtin" for runs in found.values()):
@@ -109,16 +111,21 @@ def drifted(run: Result) -> bool:
 
 def _kernels(found: dict[str, list[Result]]) -> Figure:
     shown = min(4, len(found["1 hidden layer"]))
-    figure, panels = subplots(shown, len(found) + 1, width=1.5, height=1.6)
+    figure, panels = subplots(shown, 2 * (len(found) + 1), width=1.2, height=1.25)
     for row, axes in enumerate(panels):
         settings = found["1 hidden layer"][row].job.settings
-        truth = pairs.load(settings["dataset"], settings["pair"], settings["crop"]).kernel
-        for panel, (arm, runs) in zip(axes, found.items(), strict=False):
-            aligned = metrics.align_kernel(runs[row].arrays["k"], truth)
-            show_image(panel, aligned, arm if row == 0 else "", maximum=None)
-        show_image(axes[-1], truth[0], "truth" if row == 0 else "", maximum=None)
+        target = pairs.load(settings["dataset"], settings["pair"], settings["crop"])
+        columns = [
+            (arm, runs[row].arrays["x"], metrics.align_kernel(runs[row].arrays["k"], target.kernel))
+            for arm, runs in found.items()
+        ]
+        columns.append(("truth", pairs.to_bytes(target.sharp), target.kernel[0]))
+        for (arm, x, k), picture, kernel in zip(columns, axes[::2], axes[1::2], strict=True):
+            show_image(picture, x, arm if row == 0 else "", maximum=255)
+            show_image(kernel, k, maximum=None)
     caption = (
-        "Kernels of four pairs, aligned with the truth. With and without hidden layers they are kernels of motion."
+        "Pictures and kernels of the first pairs, the kernels aligned with the truth, each on its own scale. Which of "
+        "them could be the trace of a hand, which are fog or noise? And does the picture suffer as much as its kernel?"
     )
     return Figure("kernels", figure, caption)
 
