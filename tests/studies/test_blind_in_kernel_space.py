@@ -8,7 +8,7 @@ from deblur_core import blur, metrics, studies
 from deblur_core.data.gopro import scene_of
 from deblur_core.runs import Result, Store, run_job
 from deblur_core.studies import blind_in_kernel_space as blind
-from deblur_core.studies.claims import verdict
+from deblur_core.studies.claims import Evidence, verdict
 
 STUDY = studies.get("blind_in_kernel_space")
 
@@ -16,7 +16,8 @@ STUDY = studies.get("blind_in_kernel_space")
 def made_up(lpips, measured=True, of_scenes=0.01, profile="paper"):
     """Results of GoPro's pairs: LPIPS by method; pictures differ as much as they do, alike for all methods."""
     random, found = np.random.default_rng(0), []
-    hard = dict(zip([picture.pair for picture in blind.PROFILES[profile].pictures], random.random(24), strict=True))
+    pictures = [picture.pair for picture in blind.PROFILES[profile].pictures]
+    hard = dict(zip(pictures, random.random(len(pictures)), strict=True))
     for job in STUDY.jobs(blind.PROFILES[profile]):
         of = job.settings.get("of", [job.to_json()])
         names = [picture["pair"] for entry in of for picture in entry["settings"]["pictures"]]
@@ -43,7 +44,7 @@ def all_weights(monkeypatch):
     """As if all networks were there: their weights are not looked at."""
     there = blind.weights.names()
     monkeypatch.setattr(blind.weights, "names", lambda: sorted({*there, *blind.ONCE}))
-    monkeypatch.setattr(blind.weights, "card", lambda name: {"sha256": f"weights of {name}"})
+    monkeypatch.setattr(blind.weights, "card", lambda name: {"sha256": f"weights of {name}", "parameters": 432_500})
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,15 @@ def all_weights(monkeypatch):
         ("C2.5", GOOD | {blind.ONE_KERNEL: 0.3}, "contradicted"),
     ],
 )
-def test_verdicts_follow_the_numbers(claim, lpips, says):
-    assert verdict(STUDY.evidence(made_up(lpips))[claim]) == says
+def test_comparisons_follow_the_numbers(claim, lpips, says):
+    assert verdict(Evidence(STUDY.evidence(made_up(lpips))[claim].comparisons)) == says
+
+
+def test_small_networks_and_a_missing_rival_leave_open_what_they_are_compared_in():
+    said = STUDY.evidence(made_up(GOOD))
+    assert verdict(said["C2.4"]) == "inconclusive" and verdict(said["C2.5"]) == "reproduced", "at the paper's length"
+    assert "0.43 M" in said["C2.4"].reduced and "iterations" not in said["C2.4"].reduced
+    assert said["C2.4"].in_words.count("DeblurGAN-v2") == 1
 
 
 def test_runs_too_short_for_fine_detail_decide_nothing():
@@ -73,6 +81,42 @@ def test_pictures_of_a_scene_are_one_observation():
     assert blind.by_scene({"GOPR0372_07_00_000047": 1.0, "GOPR0372_07_00_000048": 3.0, "chelsea": 5.0}) == {
         "GOPR0372_07_00": 2.0, "chelsea": 5.0
     }  # fmt: skip
+
+
+def timed(results, seconds, **provenance):
+    """With made-up times of jobs, in seconds, by method."""
+    made = {"threads": 1, "cpu": "one", "gpu": None, "resumed": False}
+    for result in blind.restorations(results):
+        result.provenance.update(made | {"seconds": seconds.get(blind.method_of(result.job), 60.0)} | provenance)
+    return results
+
+
+def test_times_are_those_of_a_picture_as_multiples_of_the_inverses():
+    results = timed(made_up(GOOD, profile="overnight"), {blind.INVERSE: 24 * 0.3, "SRN": 24 * 0.6})
+    found = blind.relative_times(results)
+    assert found["SRN"] == pytest.approx(2) and found[blind.OURS] == pytest.approx(200) and found[blind.INVERSE] == 1
+    (table,) = (table for table in STUDY.tables(results) if table.title.startswith("Optimise"))
+    rows = {row[0]: row for row in table.rows}
+    column = table.columns.index("times the inverse's time")
+    assert rows[blind.OURS][column] == "200" and "1 thread of one" in table.caption
+    one = next(run for run in results if blind.method_of(run.job) == blind.OURS)
+    one.provenance["cpu"] = "another"
+    assert blind.relative_times(results) == {}, "machines differ"
+    assert blind.relative_times(timed(results, {}, resumed=True)) == {}, "seconds of the last sitting alone"
+    assert blind.relative_times(timed(made_up(GOOD, profile="laptop"), {})) == {}, "three pictures are mostly loading"
+
+
+def test_captions_say_which_pictures_these_are():
+    caption = STUDY.tables(made_up(GOOD, profile="overnight"))[0].caption
+    assert "8 scenes, 4 of GoPro's training split and 4 of its test split: windows of 192 px" in caption
+    assert "simulated camera" in STUDY.tables(made_up(GOOD, profile="laptop"))[0].caption
+
+
+def test_ssim_has_its_interval():
+    table = STUDY.tables(made_up(GOOD, profile="overnight"))[0]
+    column = table.columns.index("SSIM") + 1
+    assert table.columns[column] == "gain [95 %]"
+    assert {row[column] for row in table.rows} == {None, "+0.000 [+0.000, +0.000]"}
 
 
 def test_without_lpips_nothing_is_claimed_and_tables_say_so():
