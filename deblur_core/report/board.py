@@ -89,8 +89,10 @@ def board(studies: Iterable[Study], found: Found) -> list[Row]:
     rows = {claim.id: Row(claim, reason=claim.not_run) for claim in CLAIMS}
     studies = list(studies)
     for study in studies:
+        ran = found.get((study.name, "laptop"))  # and says nothing of what it leaves to larger runs
+        command = f"deblur figures {'--profile overnight ' if ran else ''}--only {study.name}"
         for claim_id in study.claims:
-            rows[claim_id] = Row(rows[claim_id].claim, reason=f"not run yet: deblur figures --only {study.name}")
+            rows[claim_id] = Row(rows[claim_id].claim, reason=f"not run yet: {command}")
     for profile in PROFILES:
         judged: dict[str, str] = {}
         for study in studies:

@@ -13,24 +13,27 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
 from deblur_core.report import board
 from deblur_core.report.page import page
-from deblur_core.runs import Result, Store
-from deblur_core.studies import PROFILES, REPOSITORY, Study, Table, jobs
-from deblur_core.studies.claims import PAPERS, VERDICTS, verdict
+from deblur_core.runs import Job, Result, Store
+from deblur_core.studies import PROFILES, REPOSITORY, Study, Table, claims, jobs, recorded
+from deblur_core.studies.claims import PAPERS, VERDICTS
 from deblur_core.studies.study import DECIDING
 
 INTRODUCTION = """# Report
 
 What four deblurring papers state, what this code measured, and whether it holds. `deblur figures` writes this
 page from stored results, nothing by hand. `laptop` is a reduced run on built-in pictures that every machine
-repeats; `overnight` and `paper` are recorded runs on the papers' own benchmarks. A verdict is *reproduced*
-when every 95 % interval is clear of zero on the paper's side, *contradicted* when one is clear on the other
-side and *inconclusive* otherwise, as is whatever only a `laptop` run has measured; *exact* claims are counts
-and identities that hold.
+repeats; `overnight` and `paper` are recorded runs, on the papers' own benchmarks where these can be had, else on
+photographs that are blurred here. A verdict is *reproduced* when every 95 % interval is clear of zero on the
+paper's side, *contradicted* when one is clear on the other side and *inconclusive* otherwise. Inconclusive is
+also what only a `laptop` run has measured, and what a run cannot decide whatever it finds, because its method,
+data or machine are others than the paper's where the claim depends on them: then "undecided here" says why.
+*Exact* claims are counts and identities that hold.
 """
 
 
@@ -49,10 +52,10 @@ def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) ->
         not_run = f"Not run yet: `deblur figures --only {study.name}` does.\n"
         parts += _sections(study, found, output) or [not_run]
     text = "\n".join(parts)
-    claims = json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
+    as_json = json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(output / "README.md", text.encode())
     write_atomically(output / "index.html", _html(text).encode())
-    write_atomically(output / "claims.json", f"{claims}\n".encode())
+    write_atomically(output / "claims.json", f"{as_json}\n".encode())
     check_links(output)
     return rows
 
@@ -91,11 +94,24 @@ def conditions(results: Sequence[Result], wanted: int) -> str:
     for dataset in sorted({s["dataset"] for s in settings if "dataset" in s}):
         pairs = {s.get("pair") for s in settings if s.get("dataset") == dataset}
         parts.append(f"{len(pairs)} pairs of {dataset}")
-    if seeds := sorted({s["seed"] for s in settings if "seed" in s}):
+    runs = [s for s in settings if "recipe" in s or "settings" in s] or settings  # where a seed is another run
+    if seeds := sorted({s["seed"] for s in runs if "seed" in s}):
         parts.append(f"seeds {', '.join(map(str, seeds))}")
-    parts += sorted({_hardware(result.provenance) for result in results})
-    parts.append("PyTorch " + ", ".join(sorted({result.provenance["torch"] for result in results})))
+    made = [result.provenance for result in (*results, *_built_on(results))]
+    parts += sorted(set(map(_hardware, made)))
+    parts.append("PyTorch " + ", ".join(sorted({provenance["torch"] for provenance in made})))
     return "; ".join(parts) + "."
+
+
+def _built_on(results: Sequence[Result]) -> list[Result]:
+    """Recorded results of other jobs that these ones started from."""
+    bases = [of for result in results for of in _as_list(result.job.settings.get("of"))]
+    known = recorded() if bases else {}
+    return [known[key] for key in {Job.from_json(of).key for of in bases} if key in known]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _hardware(provenance: dict) -> str:
@@ -103,10 +119,8 @@ def _hardware(provenance: dict) -> str:
 
 
 def _evidence_table(evidence: dict, profile: str) -> Table:
-    rows = [
-        (claim_id, found.in_words or None, board.intervals(found) or None, verdict(found))
-        for claim_id, found in evidence.items()
-    ]
+    judged = [board.Row(claims.get(claim_id), found, profile) for claim_id, found in evidence.items()]
+    rows = [(row.claim.id, row.ours or None, row.interval or None, row.verdict) for row in judged]
     title = f"Claims at {profile}" + ("" if profile in DECIDING else ", a reduced run, which decides nothing")
     return Table(title, ("claim", "ours", "95 % interval", "verdict"), rows)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from IPython.display import display
 
 from deblur_core import studies
-from deblur_core.report.board import intervals
+from deblur_core.report.board import Row
 from deblur_core.report.build import conditions
-from deblur_core.studies.claims import verdict
+from deblur_core.runs import Result
+from deblur_core.studies import claims
 from deblur_core.studies.study import Study
 
 
@@ -22,5 +23,11 @@ def show(study: Study, figures: bool = True) -> None:
         print(f"{profile}: {conditions(results, len(studies.jobs(study, profile)))}")
         tables = [table for table in study.tables(results) if table.rows]  # an unfinished run may leave some empty
         display(*tables, *(study.figures(results) if figures else ()))
-        for claim, evidence in study.evidence(results).items():
-            print(f"{claim} {verdict(evidence)}. {evidence.in_words}\n     {intervals(evidence)}")
+        verdicts(study, results, profile)
+
+
+def verdicts(study: Study, results: list[Result], profile: str) -> None:
+    """A line and its 95 % intervals for each claim that these results speak of, judged as the board judges them."""
+    for claim, evidence in study.evidence(results).items():
+        row = Row(claims.get(claim), evidence, profile)
+        print(f"{claim} {row.verdict}. {row.ours}", *filter(None, [row.interval]), sep="\n     ")

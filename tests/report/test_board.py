@@ -32,6 +32,13 @@ def test_without_results_every_claim_is_not_run_and_says_why():
     assert row_of(rows, "C4.1").ours == "no study yet"
 
 
+def test_what_laptop_leaves_out_is_not_promised_by_it(run):
+    study = toy()
+    study = type(study)(**{**vars(study), "claims": ("C1.1", "C1.2")})
+    rows = board.board([study], run(study, "laptop"))
+    assert row_of(rows, "C1.2").ours == "not run yet: deblur figures --profile overnight --only toy"
+
+
 def test_the_largest_profile_decides(run):
     study = toy(laptop=Size(3, advantage=2.0), overnight=Size(4, advantage=-2.0))
     small, both = run(study, "smoke", "laptop"), run(study, "laptop", "overnight")

@@ -8,8 +8,9 @@ from toy_study import Size, toy
 
 from deblur_core import studies
 from deblur_core.errors import DeblurError
-from deblur_core.report.build import build, check_links
-from deblur_core.runs import Store
+from deblur_core.report.build import build, check_links, conditions
+from deblur_core.runs import Job, Result, Store
+from deblur_core.runs.job import canonical
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     assert "35 claims: 1 reproduced, 34 not run." in text
     overnight, laptop = text.index("### Profile overnight"), text.index("### Profile laptop")
     assert overnight < laptop, "the run that decides comes first"
-    for section, jobs in ((text[overnight:laptop], 4), (text[laptop:], 3)):
+    for section, jobs, says in ((text[overnight:laptop], 4, "reproduced"), (text[laptop:], 3, "inconclusive")):
         assert f"{jobs} jobs; {jobs} pairs of toys; seeds 0; " in section and "PyTorch" in section
         assert "**Toys**" in section and "PSNR \\| dB" in section
-        assert re.search(r"C1\.1 \| toys \| PSNR: \+\d.*n = \d \| reproduced", section)
+        assert re.search(r"C1\.1 \| toys \| PSNR: \+\d.*n = \d \| " + says, section)
         assert "Look at the height." in section
     assert "Look at the grey." not in text[overnight:laptop], "recorded results carry no pictures"
     assert "Look at the grey." in text[laptop:]
@@ -58,7 +59,8 @@ def test_html_says_the_same_as_the_markdown(study, store, tmp_path):
     text, page = (tmp_path / "README.md").read_text(), (tmp_path / "index.html").read_text()
     assert page.count("<table>") == text.count("\n|---")
     assert page.count("<img ") == text.count("![")
-    assert page.count('class="verdict reproduced"') == 3  # on the board and once a run
+    assert page.count('class="verdict reproduced"') == 2  # on the board and at overnight
+    assert page.count('class="verdict inconclusive"') == 1  # at laptop
     assert "<script" not in page and "http" not in page
 
 
@@ -85,6 +87,20 @@ def test_unfinished_and_missing_runs_say_so(store, tmp_path):
         studies.collect(toy(laptop=Size(count)), "laptop", store, compute=True)
         build(tmp_path, "laptop", store, [study])
         assert shown in (tmp_path / "README.md").read_text(), "a third of a run decides nothing, most of it does"
+
+
+def test_conditions_name_the_hardware_of_what_a_run_was_built_on_and_the_seeds_of_what_was_trained(monkeypatch):
+    base = Result(Job("toys:train", canonical({"seed": 3, "recipe": {}})), {}, {}, provenance(gpu="A GPU"))
+    settings = canonical({"of": base.job.to_json(), "seed": 10000})
+    judged = Result(Job("toys:judge", settings), {}, {}, provenance(gpu=None))
+    assert "seeds 10000; 2 cores of a CPU; PyTorch 2." in conditions([judged], 1)
+    monkeypatch.setattr("deblur_core.report.build.recorded", lambda: {base.job.key: base})
+    assert "2 cores of a CPU; A GPU" in conditions([judged], 1)
+    assert "seeds 3;" in conditions([base, judged], 2)
+
+
+def provenance(gpu):
+    return {"gpu": gpu, "cores": 2, "cpu": "a CPU", "torch": "2"}
 
 
 def test_figures_of_a_former_run_do_not_stay(study, store, tmp_path):

@@ -30,7 +30,7 @@ def test_recorded_runs_are_shown_with_their_conditions_and_verdicts(displayed, c
 
 def test_why_a_reduced_run_decides_nothing_is_said(displayed, capsys):
     larger_runs.show(studies.get("blur_swap"), figures=False)
-    assert "     Not decided: the original blur is filmed by a simulated camera" in capsys.readouterr().out
+    assert "; undecided here: " in capsys.readouterr().out
 
 
 def test_where_nothing_is_recorded_a_line_says_so(displayed, capsys):
