@@ -97,6 +97,41 @@ def _snapshots(result: Result) -> Figure:
     )
 
 
+def pipeline() -> Figure:
+    """Figure 2: what is fixed, what is learnt, and what is compared with what."""
+    learnt, fixed = {"facecolor": PALETTE[5], "alpha": 0.5}, {"facecolor": "0.93"}
+    places = {
+        "$z_x$\nrandom, fixed": (0, 2, fixed),
+        "$G_x$\nhourglass": (2, 2, learnt),
+        "$x$": (4, 2, {"facecolor": "none"}),
+        "$z_k$\nrandom, fixed": (0, 0, fixed),
+        "$G_k$\ndense": (2, 0, learnt),
+        "$k$": (4, 0, {"facecolor": "none"}),
+        "$k * x$": (5.5, 1, {"facecolor": "none"}),
+        "loss": (7, 1, {"facecolor": "none"}),
+        "$y$, the\nblurry picture": (8.6, 1, fixed),
+    }
+    figure, ((axes,),) = subplots(width=8.4, height=2.4)
+    axes.set(xlim=(-0.7, 9.4), ylim=(-0.6, 2.6))
+    axes.set_axis_off()
+    boxes = [
+        axes.text(x, y, text, ha="center", va="center", bbox={"boxstyle": "round,pad=0.5", "edgecolor": "0.3", **look})
+        for text, (x, y, look) in places.items()
+    ]
+    to_the_right = ((0, 1, ""), (1, 2, "sigmoid"), (3, 4, ""), (4, 5, "softmax"), (2, 6, ""), (5, 6, ""), (6, 7, ""))
+    for start, end, text in (*to_the_right, (8, 7, "")):
+        a, b = boxes[start], boxes[end]
+        arrow = {"arrowstyle": "->", "patchA": a.get_bbox_patch(), "patchB": b.get_bbox_patch(), "color": "0.3"}
+        axes.annotate("", b.get_position(), a.get_position(), arrowprops=arrow)
+        x, y = (sum(pair) / 2 for pair in zip(a.get_position(), b.get_position(), strict=True))
+        axes.text(x + 0.1, y + 0.1, text, ha="center", va="bottom", fontsize=8)
+    caption = (
+        "Grey is given and stays; blue has weights, which follow the gradient of the loss, back along the arrows. The "
+        "sigmoid keeps every pixel of x between 0 and 1, the softmax makes k a kernel."
+    )
+    return Figure("pipeline", figure, caption)
+
+
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     return {}
 

@@ -6,7 +6,7 @@ import pytest
 
 from deblur_core.runs import Result
 from deblur_core.solvers import selfdeblur
-from deblur_core.studies import collect, get, jobs, levin_benchmark, pairs
+from deblur_core.studies import collect, get, jobs, kernel_network_depth, levin_benchmark, pairs, trajectory
 from deblur_core.studies.claims import verdict
 from deblur_core.studies.joint_vs_alternating import PROFILES, STUDY, Profile, arms
 
@@ -133,6 +133,12 @@ def test_nothing_run_is_nothing_said():
         study.tables([])
 
 
+def test_the_pipeline_names_what_is_fixed_learnt_and_compared():
+    axes = trajectory.pipeline().figure.axes[0]
+    said = " ".join(text.get_text() for text in axes.texts)
+    assert all(word in said for word in ("$z_x$", "$G_x$", "sigmoid", "$G_k$", "softmax", "$k * x$", "loss"))
+
+
 def test_the_recorded_overnight_run_covers_levins_set():
     found = collect(STUDY, "overnight")
     kept = arms(found)
@@ -191,6 +197,23 @@ def test_time_is_cited_in_seconds_and_ours_in_multiples_of_the_fastest():
     assert table.columns[-1] == "time" and times["paper", "SelfDeblur"] == "224.01 s"
     assert times["this code", "L0 edges"] == "1.0 ×" and times["this code", "Perrone & Favaro"] == "10.0 ×"
     assert times["this code", "SelfDeblur"] == "200.0 ×" and times["this code", "SelfDeblur Δ"] is None
+
+
+def test_figure_5_shows_the_kernel_of_the_papers_and_figure_4_pictures_too():
+    def drawn(job):
+        target = pairs.load("builtin", job.settings["pair"], job.settings["crop"])
+        picture = pairs.to_bytes(target.blurry)
+        return {"x": picture, "plain": picture, "k": target.kernel[0].numpy()}
+
+    def draw(name, with_values):
+        found = [with_values(job) for job in jobs(get(name), "laptop")]
+        return get(name).figures([Result(r.job, r.values, drawn(r.job), {}) for r in found])[-1]
+
+    assert draw("levin_benchmark", levin_result).caption.startswith("im4_kernel4")
+    panels = draw("kernel_network_depth", lambda job: result(job, 30)).figure.axes
+    shown = [panel.images[0].get_array() for panel in panels]
+    pictures = sum(image.shape == (128, 128) for image in shown)
+    assert pictures == len(shown) / 2 == 4 * (len(kernel_network_depth.ARMS) + 1)
 
 
 @pytest.mark.parametrize(
