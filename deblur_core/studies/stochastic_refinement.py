@@ -82,7 +82,7 @@ PROFILES = {
     "overnight": Profile(
         "refinement", _PHOTOGRAPHS, parts=12, steps=50, samples=8, large=Pictures(held_out=("gopro",)),
         few=(10, None, 2), design=_TINY,
-        settings=Settings(steps=1000, batch=8, crop=48, learning_rate=2e-3, warm_up=100, clip=1.0, validate_every=250),
+        settings=Settings(steps=600, batch=8, crop=48, learning_rate=2e-3, warm_up=100, clip=1.0, validate_every=250),
         seeds=(0, 1, 2),
     ),
     "paper": Profile(
