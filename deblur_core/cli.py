@@ -164,7 +164,7 @@ def _claims(arguments: argparse.Namespace) -> None:
         claim, ours = row.claim, "; ".join(filter(None, (row.ours, row.interval)))
         print(f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}")
         print(f"       {claim.statement}\n       paper: {claim.paper_values}\n       ours:  {ours}\n")
-    print(board.summary(row.verdict for row in rows))
+    print(board.summary({row.claim.id: row.verdict for row in rows}))
 
 
 def _photo(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from deblur_core.runs import Result, Store
 from deblur_core.studies import PROFILES, Study, Table, collect, jobs, recording
-from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
+from deblur_core.studies.claims import CHECKS, CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
 from deblur_core.studies.study import DECIDING
 
 Found = Mapping[tuple[str, str], list[Result]]
@@ -85,8 +85,9 @@ def gather(studies: Iterable[Study], store: Store | None, only: str | None = Non
 
 
 def board(studies: Iterable[Study], found: Found) -> list[Row]:
-    """A row for every claim. Of several profiles the largest that has results counts, never a mixture."""
-    rows = {claim.id: Row(claim, reason=claim.not_run) for claim in CLAIMS}
+    """A row for every claim, and after them one for every check. Of several profiles the largest that has results
+    counts, never a mixture."""
+    rows = {claim.id: Row(claim, reason=claim.not_run) for claim in (*CLAIMS, *CHECKS)}
     studies = list(studies)
     for study in studies:
         ran = found.get((study.name, "laptop"))  # and says nothing of what it leaves to larger runs
@@ -107,7 +108,7 @@ def board(studies: Iterable[Study], found: Found) -> list[Row]:
 def evidence_of(study: Study, results: list[Result]) -> dict[str, Evidence]:
     """The study's evidence, checked against the catalogue: known claims, each answered in its own kind."""
     evidence = study.evidence(results) if results else {}
-    kinds = {claim.id: claim.kind for claim in CLAIMS}
+    kinds = {claim.id: claim.kind for claim in (*CLAIMS, *CHECKS)}
     for claim_id, found in evidence.items():
         kind = "measured" if found.holds is None else "exact"
         if kinds.get(claim_id) != kind:
@@ -130,11 +131,15 @@ def describe(comparison: Comparison) -> str:
     return f"{comparison.name}: {sign}{effect}{unit} [{low}, {high}], n = {comparison.n}"
 
 
-def summary(verdicts: Iterable[str]) -> str:
-    """For example: 35 claims: 2 reproduced, 33 not run."""
-    counts = Counter(verdicts)
-    parts = (f"{counts[name]} {name}" for name in VERDICTS if counts[name])
-    return f"{counts.total()} claims: {', '.join(parts)}"
+def summary(verdicts: Mapping[str, str]) -> str:
+    """Of verdicts by claim. For example: 35 claims: 2 reproduced, 33 not run; 8 checks besides: 8 not run."""
+    checks = {check.id for check in CHECKS}
+    parts = []
+    for kind, chosen in (("claims", verdicts.keys() - checks), ("checks besides", verdicts.keys() & checks)):
+        counts = Counter(verdicts[claim] for claim in chosen)
+        said = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+        parts += [f"{counts.total()} {kind}: {said}"] if chosen else []
+    return "; ".join(parts)
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:

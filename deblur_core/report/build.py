@@ -44,7 +44,7 @@ def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) ->
     parts = [
         INTRODUCTION,
         "## Claims\n",
-        f"{board.summary(row.verdict for row in rows)}.\n",
+        f"{board.summary({row.claim.id: row.verdict for row in rows})}.\n",
         *map(Table.to_markdown, board.tables(rows)),
     ]
     for study in studies:

@@ -49,7 +49,7 @@ def regenerate(
     rows = build(output, profile, store, chosen)
     if output == studies.REPOSITORY / "reports":
         readme.update(studies.REPOSITORY / "README.md", output)
-    print(f"{board.summary(row.verdict for row in rows)}. Open {output / 'index.html'}.")
+    print(f"{board.summary({row.claim.id: row.verdict for row in rows})}. Open {output / 'index.html'}.")
 
 
 def _notebooks(stems: set[str] | None) -> list[Path]:

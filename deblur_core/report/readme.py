@@ -15,7 +15,7 @@ _MARKED = re.compile(r"(<!-- (?P<name>[\w.-]+) -->)(.*?)(<!-- / -->)", re.DOTALL
 def facts(reports: Path) -> dict[str, str]:
     """What README.md may say: the board in one line, the interval of each claim that has one, minutes."""
     rows = json.loads((reports / "claims.json").read_text(encoding="utf-8"))
-    found = {"claims": summary(row["verdict"] for row in rows)}
+    found = {"claims": summary({row["id"]: row["verdict"] for row in rows})}
     for row in rows:
         if row["interval"] and row["interval"][0]["effect"] is not None:
             first = row["interval"][0]

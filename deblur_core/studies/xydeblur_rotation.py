@@ -19,12 +19,14 @@ from torch import Tensor
 
 from deblur_core import blur
 from deblur_core.data import training_pairs
-from deblur_core.models.xydeblur import XYDeblur
+from deblur_core.models.counting import count_parameters
+from deblur_core.models.xydeblur import XYDeblur, with_rotated_features, with_rotated_weights
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning, xydeblur_decoders
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
+from deblur_core.training import seeded
 
 NOTICEABLE = 2.3
 """The just noticeable difference of two colours in CIELAB (Mahy, Van Eycken and Oosterlinck, "Evaluation of uniform
@@ -330,7 +332,21 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if identity in looks:
         found["C4.5"] = _direction_evidence(looks[identity])
     reduced = xydeblur_decoders.smaller(of_arm(next(iter(looks.values()))[0])) if looks else ""
-    return {claim: replace(said, reduced=reduced) for claim, said in found.items()}
+    found = {claim: replace(said, reduced=reduced) for claim, said in found.items()}
+    return found | ({"A4.1": identities()} if results else {})
+
+
+def identities() -> Evidence:
+    """What holds whatever the weights are, of a small network in float64 and of the counts of the paper's."""
+    network = seeded(lambda: XYDeblur(width=4, blocks=1), seed=0).double()
+    y = torch.rand(1, 3, 21, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        drawn = [network.residuals(y, how) for how in (with_rotated_weights, with_rotated_features)]
+        off = max((network(y) - y - drawn[0].sum(0)).abs().max().item(), (drawn[0] - drawn[1]).abs().max().item())
+    with torch.device("meta"):
+        counts = [count_parameters(XYDeblur(decoders)) for decoders in (1, 2)]
+    ours = f"to {off:.0e} in float64; {counts[0]:,} and {counts[1]:,} parameters"
+    return Evidence(holds=off < 1e-12 and counts[0] == counts[1], ours=ours)
 
 
 def _colour_evidence(looks: dict[Arm, list[Result]]) -> Evidence:
@@ -367,5 +383,5 @@ def _direction_evidence(runs: list[Result]) -> Evidence:
 
 STUDY = Study(
     "xydeblur_rotation", "What each decoder does (XYDeblur, Figure 3)", "xydeblur", "09_xydeblur_rotation", PROFILES,
-    jobs, tables, figures, evidence, claims=("C4.4", "C4.5"),
+    jobs, tables, figures, evidence, claims=("C4.4", "C4.5", "A4.1"),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from deblur_core import studies
 from deblur_core.report import board
 from deblur_core.runs import Store
 from deblur_core.studies import collect
-from deblur_core.studies.claims import CLAIMS, VERDICTS, Comparison, Evidence
+from deblur_core.studies.claims import CHECKS, CLAIMS, VERDICTS, Comparison, Evidence
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def row_of(rows, claim_id):
 
 def test_without_results_every_claim_is_not_run_and_says_why():
     rows = board.board([toy()], {})
-    assert [row.claim for row in rows] == list(CLAIMS)
+    assert [row.claim for row in rows] == [*CLAIMS, *CHECKS]
     assert {row.verdict for row in rows} == {"not run"}
     assert row_of(rows, "C1.1").ours == "not run yet: deblur figures --only toy"
     assert row_of(rows, "C4.1").ours == "no study yet"
@@ -96,13 +96,17 @@ def test_an_interval_is_written_with_its_sign_unit_and_number():
 
 
 def test_summary_counts_every_claim():
-    assert board.summary(["reproduced", "not run", "reproduced"]) == "3 claims: 2 reproduced, 1 not run"
+    verdicts = {"C1.1": "reproduced", "C1.2": "not run", "C1.3": "reproduced"}
+    assert board.summary(verdicts) == "3 claims: 2 reproduced, 1 not run"
+    assert board.summary(verdicts | {"A1.1": "exact"}).endswith("; 1 checks besides: 1 exact")
 
 
 def test_tables_show_every_claim_under_its_paper():
     tables = board.tables(board.board([], {}))
     assert len(tables) == 4
-    assert [row[0] for table in tables for row in table.rows] == [claim.id for claim in CLAIMS]
+    shown = [row[0] for table in tables for row in table.rows]
+    assert sorted(shown) == sorted(claim.id for claim in (*CLAIMS, *CHECKS))
+    assert [claim for claim in shown if claim.startswith("C")] == [claim.id for claim in CLAIMS]
 
 
 @pytest.mark.parametrize(("profile", "says"), [("smoke", "inconclusive"), ("laptop", "inconclusive"),

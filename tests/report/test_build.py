@@ -37,7 +37,7 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     output = tmp_path / "reports"
     build(output, "laptop", store, [study])
     text = (output / "README.md").read_text()
-    assert "35 claims: 1 reproduced, 34 not run." in text
+    assert "35 claims: 1 reproduced, 34 not run; 8 checks besides: 8 not run." in text
     overnight, laptop = text.index("### Profile overnight"), text.index("### Profile laptop")
     assert overnight < laptop, "the run that decides comes first"
     for section, jobs, says in ((text[overnight:laptop], 4, "reproduced"), (text[laptop:], 3, "inconclusive")):

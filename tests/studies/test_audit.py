@@ -191,9 +191,14 @@ def test_blurry_pictures_of_levin_score_what_the_audit_says(recorded):
 
 def test_evidence_is_exact_and_needs_all_of_levin(smoke, recorded):
     evidence = board.evidence_of(STUDY, recorded)
-    assert {claim: verdict(found) for claim, found in evidence.items()} == {"C1.12": "contradicted", "C1.9": "exact"}
-    assert set(board.evidence_of(STUDY, smoke)) == {"C1.12"}, "SRN's row says nothing about other pictures"
-    assert set(board.evidence_of(STUDY, recorded[:31])) == {"C1.12"}
+    verdicts = {claim: verdict(found) for claim, found in evidence.items()}
+    assert verdicts == {"C1.12": "contradicted", "A1.1": "contradicted"} | dict.fromkeys(
+        ("C1.9", "A1.2", "A1.5", "A1.6"), "exact"
+    )
+    small = {claim: verdict(found) for claim, found in board.evidence_of(STUDY, smoke).items()}
+    assert "C1.9" not in small and "A1.2" not in small, "rows of the paper say nothing about other pictures"
+    assert small["A1.3"] == small["A1.4"] == small["A1.6"] == "exact"
+    assert "C1.9" not in board.evidence_of(STUDY, recorded[:31])
     assert STUDY.evidence([]) == {} and STUDY.tables([]) == [] and STUDY.figures([]) == []
 
 
@@ -201,7 +206,11 @@ def test_verdicts_follow_from_the_numbers(recorded, monkeypatch):
     monkeypatch.setattr(audit, "TABLE_3", audit.TABLE_3 | {"SRN": (27.0, 0.8, 3.0)})
     monkeypatch.setattr(audit, "TABLE_4", audit.TABLE_4 | {"SelfDeblur": ((40.0,) * 6, (0.99,) * 6)})
     verdicts = {claim: verdict(found) for claim, found in STUDY.evidence(recorded).items()}
-    assert verdicts == {"C1.12": "exact", "C1.9": "contradicted"}
+    assert (verdicts["C1.12"], verdicts["C1.9"], verdicts["A1.2"]) == ("exact", "contradicted", "exact")
+    monkeypatch.setattr(audit, "TABLE_3", {name: (psnr, ssim, 10.0) for name, (psnr, ssim, _) in audit.TABLE_3.items()})
+    monkeypatch.setattr(audit, "DOUBLE_DIP", (24.0, 0.5))
+    verdicts = {claim: verdict(found) for claim, found in STUDY.evidence(recorded).items()}
+    assert (verdicts["A1.1"], verdicts["A1.2"]) == ("exact", "contradicted")
 
 
 def test_tables_and_figures_of_any_part_of_the_results(smoke, recorded):

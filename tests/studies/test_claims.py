@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from deblur_core.studies.claims import CLAIMS, PAPERS, VERDICTS, Comparison, Evidence, paired, verdict
+from deblur_core.studies.claims import CHECKS, CLAIMS, PAPERS, VERDICTS, Comparison, Evidence, paired, verdict
 
 CLEAR = Comparison("PSNR", 2.0, 1.0, 3.0, 8, "dB")
 OPEN = Comparison("SSIM", 0.1, -0.1, 0.3, 8)
@@ -66,7 +66,9 @@ def test_catalogue_holds_every_claim_once_in_order():
 
 
 def test_claims_are_filled_in_and_belong_to_their_paper():
-    for claim in CLAIMS:
+    assert len({claim.id for claim in (*CLAIMS, *CHECKS)}) == len(CLAIMS) + len(CHECKS)
+    assert all(check.kind == "exact" and check.id.startswith("A") for check in CHECKS)
+    for claim in (*CLAIMS, *CHECKS):
         assert claim.kind in ("measured", "exact")
         assert claim.where and claim.paper_values and claim.not_run
         assert claim.statement.endswith(".")

@@ -23,13 +23,13 @@ def recorded_in(tmp_path, monkeypatch):
 
 
 def test_every_study_is_found_and_speaks_for_known_claims_alone():
-    from deblur_core.studies.claims import CLAIMS, PAPERS
+    from deblur_core.studies.claims import CHECKS, CLAIMS, PAPERS
 
     found = studies.discover()
     assert {"joint_vs_alternating", "trajectory"} <= set(found)
     spoken_for = [claim for study in found.values() for claim in study.claims]
     assert len(set(spoken_for)) == len(spoken_for), "two studies speak for one claim"
-    assert set(spoken_for) <= {claim.id for claim in CLAIMS}
+    assert {check.id for check in CHECKS} <= set(spoken_for) <= {claim.id for claim in (*CLAIMS, *CHECKS)}
     assert {study.paper for study in found.values()} <= set(PAPERS)
     notebooks = {path.stem for path in (studies.REPOSITORY / "notebooks").glob("*.ipynb")}
     assert {study.notebook for study in found.values()} <= notebooks
