@@ -237,7 +237,7 @@ def _train(arguments: argparse.Namespace) -> None:
         )
     print("Wrote", path, path.with_suffix(".json"))
     for name, least in values["baseline"].items():
-        print(f"Held-out {name}: {values['curve'][-1][name]:.4g}; of the blurry pictures: {least:.4g}.")
+        print(f"Held-out {name}: {values['curve'][-1][name]:.4g}; without the network: {least:.4g}.")
     for doubt in values["doubts"]:
         print(doubt)
 

@@ -17,6 +17,7 @@ four pixels (bilinear sampling there); pictures of any size, mirrored to a multi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 
 import torch
@@ -116,3 +117,10 @@ def srn_loss(network: nn.Module, batch: tuple[Tensor, ...], generator: torch.Gen
     estimates = network.all_scales(blurry)
     targets = pyramid(sharp, len(estimates))
     return sum((x.float() - target).square().mean() for x, target in zip(estimates, targets, strict=True))
+
+
+def variants(height: int, width: int) -> Iterator[tuple[str, nn.Module, tuple[Tensor, ...]]]:
+    """The network at its authors' size and at ours, for a picture of this size, with meta inputs, for counting."""
+    y = torch.empty(1, 3, height, width, device="meta")
+    yield "SRN", SRN(), (y,)
+    yield "SRN, small", SRN(width=16, blocks=1), (y,)

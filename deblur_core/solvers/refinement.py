@@ -133,6 +133,9 @@ def check_input(blurry: Tensor, seeds: Sequence[int], precision: str, batch: int
         raise UsageError(f"Refinement takes colour pictures of shape (b, 3, h, w), not {tuple(blurry.shape)}.")
     if not torch.isfinite(blurry).all():
         raise UsageError("The picture holds values that are not finite numbers.")
+    # Noise may leave the range a little, other units leave it at once.
+    if not blurry.is_floating_point() or blurry.min() < -0.5 or blurry.max() > 1.5:
+        raise UsageError("Refinement takes pictures with values from 0 to 1: divide 8-bit levels by 255.")
     if len(seeds) < 1:
         raise UsageError("At least one sample must be drawn: pass a seed for each.")
     if len(set(seeds)) < len(seeds):

@@ -15,9 +15,8 @@ from deblur_core.models.refinement import Refinement, preset
 from deblur_core.randomness import own_randomness
 from deblur_core.solvers.refinement import refine
 
-CASES = (("small", 64, 8), ("small", 128, 8), ("paper", 128, 4))
-"""(preset, side in pixels, samples): what their ratio says holds for larger pictures and more samples, which cost in
-proportion."""
+CASES = (("small", 64, 8), ("small", 128, 8), ("small", 256, 8), ("paper", 128, 4))
+"""(preset, side in pixels, samples). More steps cost in proportion."""
 STEPS = (5, 10)
 """The difference of two runs is the cost of the steps alone."""
 

@@ -71,7 +71,7 @@ def load(name: str, network: Network, folder: Path = FOLDER) -> Network:
     if different:
         raise DeblurError(
             f"The weights '{name}' belong to another architecture (first difference: {min(different)}): "
-            f"build the network as their card says, or run deblur train {name}."
+            f"load them with trainings.load, or run deblur train {name}."
         )
     with torch.no_grad():
         network.load_state_dict(weights)

@@ -191,6 +191,8 @@ def test_average_and_deviation_over_samples():
         ("(3, 8, 8)", torch.zeros(3, 8, 8), {}),
         ("(1, 3, 0, 8)", torch.zeros(1, 3, 0, 8), {}),
         ("not finite", torch.full((1, 3, 8, 8), torch.nan), {}),
+        ("divide 8-bit levels by 255", torch.zeros(1, 3, 8, 8, dtype=torch.uint8), {}),
+        ("divide 8-bit levels by 255", torch.full((1, 3, 8, 8), 128.0), {}),
         ("At least one sample", torch.zeros(1, 3, 8, 8), {"seeds": []}),
         ("twice", torch.zeros(1, 3, 8, 8), {"seeds": [1, 1]}),
         ("float16", torch.zeros(1, 3, 8, 8), {"precision": "float16"}),
