@@ -109,7 +109,7 @@ _MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
 _LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
 _SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
-_RIVALS = Settings(steps=1000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=250)
+_RIVALS = Settings(steps=1000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
 # A constant rate: a rate that falls to zero averages the last steps, too.
 _CONSTANT = replace(_RIVALS, steps=2000, schedule="constant", learning_rate=5e-4)
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
