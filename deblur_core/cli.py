@@ -71,11 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     claims.set_defaults(run=_claims)
     claims.add_argument("--json", action="store_true")
 
-    photo = commands.add_parser("photo", help="deblur a picture of your own with SelfDeblur")
+    photo = commands.add_parser("photo", help="deblur a picture of your own")
     photo.set_defaults(run=_photo)
     photo.add_argument("image", type=Path)
     wanted = "odd, at least the extent of the blur in pixels; if unknown, rather large"
-    photo.add_argument("--kernel-size", type=int, required=True, metavar="K", help=wanted)
+    photo.add_argument("--kernel-size", type=int, metavar="K", help=wanted)
+    photo.add_argument("--method", default="selfdeblur", help="selfdeblur (default), one kernel for the whole picture; "
+                       "or kernel_space, blur that differs from place to place, of unknown size")  # fmt: skip
     photo.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR")
     photo.add_argument("--recipe", default="quick", help="quick (default), released or paper")
     photo.add_argument("--iterations", type=int, help="default: the recipe's")
@@ -174,6 +176,7 @@ def _photo(arguments: argparse.Namespace) -> None:
         arguments.image,
         arguments.kernel_size,
         arguments.output,
+        method=arguments.method,
         recipe=arguments.recipe,
         iterations=arguments.iterations,
         seed=arguments.seed,

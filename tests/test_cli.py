@@ -192,6 +192,17 @@ def test_a_photo_of_highlights_and_noise_is_warned_of_each_once(deblur, tmp_path
     assert sum("noisy" in sentence for sentence in words) == 1, words
 
 
+def test_a_photo_is_deblurred_in_the_kernel_space_too(deblur, refused, picture, tmp_path):
+    options = ("--method", "kernel_space", "--iterations", 2, "--device", "cpu", "-o", tmp_path)
+    code, said, _ = deblur("photo", picture, *options)
+    assert code == 0 and "Deblurring in the kernel space on 48 x 40 pixels on cpu: about" in said
+    assert read_image(tmp_path / "flower_deblurred.png").shape == (1, 3, 40, 48)
+    kernels = read_image(tmp_path / "flower_kernel.png").shape[-2:]
+    assert min(kernels) >= 2 * 27 and all(side % 27 == 0 for side in kernels), "a kernel of 27 px for each cell"
+    assert "--kernel-size" in refused(2, "photo", picture)
+    assert "no method 'magic'" in refused(2, "photo", picture, "--method", "magic")
+
+
 def test_a_seed_changes_the_photo_and_its_repetition_does_not(deblur, picture, tmp_path):
     def restored(seed, folder):
         options = ("--kernel-size", 3, "--iterations", 6, "--device", "cpu")

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from deblur_core import data, metrics
 from deblur_core.runs import Context, Job, Result, from_settings, task
-from deblur_core.solvers import selfdeblur
+from deblur_core.solvers import nonblind, selfdeblur
 from deblur_core.solvers.selfdeblur import Recipe, recipe
 from deblur_core.studies.style import PALETTE
 
@@ -66,16 +66,17 @@ def solve(
     """
     chosen = from_settings(Recipe, recipe)
     at = [max(1, round(share * chosen.iterations)) for share in CURVE_AT]
-    found = selfdeblur.deblur(
-        target.blurry,
-        target.kernel_size,
-        chosen,
-        seed=seed,
-        device=context.device,
-        snapshots=tuple(sorted(set(at))),
-        checkpoint=context.checkpoint,
-        progress=context.progress,
-    )
+    with nonblind.without_warning("noisy"):  # studies of noise say so themselves
+        found = selfdeblur.deblur(
+            target.blurry,
+            target.kernel_size,
+            chosen,
+            seed=seed,
+            device=context.device,
+            snapshots=tuple(sorted(set(at))),
+            checkpoint=context.checkpoint,
+            progress=context.progress,
+        )
     curve = [{"iteration": i, **score(target, *found.snapshots[i], max_shift=5)} for i in at]
     every = max(1, chosen.iterations // 200)
     saved = torch.from_numpy(to_bytes(found.x)).float()[None, None] / 255
