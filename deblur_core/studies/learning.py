@@ -23,6 +23,7 @@ from deblur_core.data import content_digest, training_pairs
 from deblur_core.data.images import middle
 from deblur_core.data.training_pairs import Blur
 from deblur_core.errors import UsageError
+from deblur_core.metrics.statistics import mean_interval, runs_needed
 from deblur_core.models import backbones
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.srn import SRN
@@ -202,11 +203,10 @@ def compare(name: str, ours: Sequence[Result], theirs: Sequence[Result]) -> Comp
 
     Raises ValueError where no seed is common to both.
     """
-    mine, other = scores(ours), scores(theirs)
-    common = mine.keys() & other.keys()
-    if not common:
+    found = differences(ours, theirs)
+    if not found:
         raise ValueError(f"{name}: no seed was run by both")
-    return over_seeds_and_pictures(name, {place: mine[place] - other[place] for place in sorted(common)}, "dB")
+    return over_seeds_and_pictures(name, found, "dB")
 
 
 def scores(runs: Sequence[Result]) -> dict[tuple[int, str], float]:
@@ -228,3 +228,26 @@ def over_seeds_and_pictures(name: str, effects: Mapping[tuple[int, str], float],
     groups = ([place.rpartition(", ")[0] or place for _, place in effects], [seed for seed, _ in effects])
     intervals = [paired(name, values, nothing, group, unit) for group in groups]
     return max(intervals, key=lambda interval: interval.high - interval.low)
+
+
+def more_needed(effects: Mapping[tuple[int, str], float]) -> str:
+    """How many seeds, and how many pictures, would settle the sign of the mean effect, of those kinds that leave it
+    open: "about 16 seeds". Empty where it is settled, or where nothing can be said."""
+    seeds: dict[int, list[float]] = {}
+    pictures: dict[str, list[float]] = {}
+    for (seed, place), effect in effects.items():
+        seeds.setdefault(seed, []).append(effect)
+        pictures.setdefault(place.rpartition(", ")[0] or place, []).append(effect)
+    said = []
+    for kind, found in (("seeds", seeds), ("pictures", pictures)):
+        means = [float(np.mean(values)) for values in found.values()]
+        interval = mean_interval(means)
+        if interval.low <= 0 <= interval.high and (needed := runs_needed(means)):
+            said.append(f"{needed:,} {kind}")
+    return f"about {' and '.join(said)}" if said else ""
+
+
+def differences(ours: Sequence[Result], theirs: Sequence[Result]) -> dict[tuple[int, str], float]:
+    """PSNR of `ours` above `theirs` in dB, by seed and picture that both have."""
+    mine, other = scores(ours), scores(theirs)
+    return {place: mine[place] - other[place] for place in sorted(mine.keys() & other.keys())}

@@ -19,7 +19,6 @@ from torch import nn
 
 from deblur_core import weights
 from deblur_core.data.training_pairs import Blur
-from deblur_core.metrics.statistics import runs_needed
 from deblur_core.models.counting import count_macs, peak_memory
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, task
@@ -189,12 +188,6 @@ def mean_gain(runs: list[Result]) -> float:
     return float(np.mean([learning.gain(run) for run in runs]))
 
 
-def per_seed(ours: list[Result], theirs: list[Result]) -> list[float]:
-    """How much better `ours` restores with each seed that both have, in dB."""
-    other = {run.job.settings["seed"]: learning.gain(run) for run in theirs}
-    return [learning.gain(run) - other[run.job.settings["seed"]] for run in ours if run.job.settings["seed"] in other]
-
-
 def cost_of(runs: list[Result]) -> int:
     network = runs[0].job.settings["network"]
     return multiply_adds(network["decoders"], network["width"], network["blocks"])
@@ -210,21 +203,20 @@ def tables(results: list[Result]) -> list[Table]:
         if name != SINGLE and SINGLE in found:
             comparison = learning.compare(name, runs, found[SINGLE])
             against = f"{comparison.effect:+.3f}" + _interval(comparison)
-            if comparison.low <= 0 <= comparison.high:
-                needed = runs_needed(per_seed(runs, found[SINGLE]))
+            needed = learning.more_needed(learning.differences(runs, found[SINGLE])) or None
         rows.append((
             name, f"{runs[0].values['parameters']:,}", f"{cost_of(runs) / 1e9:.1f}",
             f"{measured[name]['bytes']:.2f}" if name in measured else None,
             f"{mean_gain(runs):+.3f}", against, needed,
         ))  # fmt: skip
     columns = ("network", "parameters", "GMACs at 1280x720", "memory of a step", "PSNR above the blurry (dB)")
-    columns += ("above 1 decoder (dB)", "seeds needed")
+    columns += ("above 1 decoder (dB)", "needed")
     times = ", ".join(f"{cost['seconds']:.1f} times for {name}" for name, cost in measured.items() if name != SINGLE)
     caption = (
         f"Equal steps, batches and learning rates; seeds and held-out pictures in common. {_said_of(found)} Memory: "
         "at the peak of a training step, 256 x 256 px, in units of the first row. In brackets the 95 % interval over "
-        "pictures or over seeds, whichever is wider; one seed has none. Seeds needed: how many would set a network "
-        "apart from the first row, by the effect and scatter seen here."
+        "pictures or over seeds, whichever is wider; one seed has none. Needed: how many seeds or pictures would set a "
+        "network apart from the first row, by the effect and scatter seen here."
         + (f" Time of a step, measured: {times}." if times else "")
     )
     return [Table("Number of decoders", columns, rows, caption), *_shipped_table(results)]
@@ -355,19 +347,19 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if not common:
         return {}
 
-    def bend(name: str, more: dict[tuple[int, str], float]) -> Comparison:
-        gained = {place: (two[place] - one[place]) - (more[place] - two[place]) for place in common}
-        return learning.over_seeds_and_pictures(name, gained, "dB")
+    def bend(more: dict[tuple[int, str], float]) -> dict[tuple[int, str], float]:
+        return {place: (two[place] - one[place]) - (more[place] - two[place]) for place in common}
 
-    comparisons = (
-        learning.compare("PSNR, 2 − 1 decoders", found["2 rotated"], found[SINGLE]),
-        bend("gain of the 2nd − gain of the 3rd", three),
-        bend("gain of the 2nd − gain of the 3rd and 4th", four),
-    )
+    effects = {
+        "PSNR, 2 − 1 decoders": learning.differences(found["2 rotated"], found[SINGLE]),
+        "gain of the 2nd − gain of the 3rd": bend(three),
+        "gain of the 2nd − gain of the 3rd and 4th": bend(four),
+    }
+    comparisons = tuple(learning.over_seeds_and_pictures(name, effect, "dB") for name, effect in effects.items())
     ours = " / ".join(f"{mean_gain(found[name]):+.3f}" for name in ROTATED) + " dB above the blurry, 1 to 4 rotated"
-    needed = runs_needed(per_seed(found["2 rotated"], found[SINGLE]))
-    if comparisons[0].low <= 0 <= comparisons[0].high and needed:
-        ours += f"; two against one would need about {needed:,} seeds"
+    for name, effect in effects.items():
+        if needed := learning.more_needed(effect):
+            ours += f"; {name} would need {needed}"
     return {"C4.6": Evidence(comparisons, ours=ours, reduced=smaller(found[SINGLE][0].job.settings))}
 
 

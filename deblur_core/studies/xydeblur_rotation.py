@@ -19,6 +19,7 @@ from torch import Tensor
 
 from deblur_core import blur
 from deblur_core.data import training_pairs
+from deblur_core.metrics.statistics import runs_needed
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.xydeblur import XYDeblur, with_rotated_features, with_rotated_weights
 from deblur_core.runs import Context, Job, Result, task
@@ -362,9 +363,11 @@ def _colour_evidence(looks: dict[Arm, list[Result]]) -> Evidence:
     quiet = replace(SEPARATE, like_the_paper=False)
     if quiet in means:
         ours += f"; separate decoders that start as the identity {means[quiet]:.2f}"
-    return Evidence(
-        (beyond(f"separate − {NOTICEABLE}", SEPARATE, 1), beyond(f"{NOTICEABLE} − rotated", ROTATED, -1)), ours=ours
-    )
+    shifted = [mean_shift(run) - NOTICEABLE for run in looks[SEPARATE]]
+    comparisons = (beyond(f"separate − {NOTICEABLE}", SEPARATE, 1), beyond(f"{NOTICEABLE} − rotated", ROTATED, -1))
+    if comparisons[0].low <= 0 <= comparisons[0].high and (needed := runs_needed(shifted)):
+        ours += f"; the first would need about {needed:,} seeds"
+    return Evidence(comparisons, ours=ours)
 
 
 def _direction_evidence(runs: list[Result]) -> Evidence:

@@ -89,3 +89,18 @@ def test_one_seed_decides_nothing_and_none_in_common_is_an_error():
     assert compare("", [run(0, [26] * 8)], [run(0, [25] * 8)]).low == -np.inf
     with pytest.raises(ValueError, match="no seed"):
         compare("", [run(0, [26] * 8)], [run(1, [25] * 8)])
+
+
+def test_what_is_missing_is_said_of_seeds_and_pictures_each():
+    random = np.random.default_rng(0)
+
+    def effects(of_seeds, of_pictures, mean=0.1):
+        scatter = {seed: of_seeds * value for seed, value in enumerate((-1.0, -0.4, 0.2, 1.2))}
+        shift = dict(zip("abcdef", of_pictures * random.permutation([-1.0, -0.6, -0.2, 0.2, 0.6, 1.0]), strict=True))
+        return {(seed, f"{name}, x"): mean + scatter[seed] + shift[name] for seed in scatter for name in shift}
+
+    assert learning.more_needed(effects(0.01, 0.01)) == ""
+    only_seeds, only_pictures = learning.more_needed(effects(1.0, 0.01)), learning.more_needed(effects(0.01, 1.0))
+    assert only_seeds.endswith("seeds") and "pictures" not in only_seeds
+    assert only_pictures.endswith("pictures") and "seeds" not in only_pictures
+    assert learning.more_needed({(0, "a, x"): 0.1, (0, "b, x"): -0.3}).endswith("pictures"), "one seed says nothing"
