@@ -434,7 +434,7 @@ def _ends_table(ends: dict[str, tuple[str, Row]], title: str) -> Table | None:
         return None
     cells = []
     for name, (label, row) in ends.items():
-        of_truth = {"psnr": "∞", "ssim": "1.000", TEXTURE: "0.00"} if name == "sharp" else {}
+        of_truth = {"psnr": "∞", "ssim": "1.000", TEXTURE: "0.00", KID: "0"} if name == "sharp" else {}
         cells.append((label, *(of_truth.get(name) or row.cell(name, digits) for name, _, digits in MEASURES)))
     caption = (
         f"{len(next(iter(ends.values()))[1].scores['psnr'])} blurry pictures; one set of weights for all but the "
