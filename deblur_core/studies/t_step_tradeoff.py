@@ -650,7 +650,7 @@ def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
     for name, marker, color in (("regression", "D", PALETTE[2]), ("initial", "^", PALETTE[3])):
         if name in rows and rows[name].mean(measure) is not None:
             axes.plot(rows[name].mean("psnr"), rows[name].mean(measure), marker, color=color, label=LABELS[name])
-    if (truth := rows.get("sharp")) and (level := truth.mean(measure)) is not None and measure != LPIPS:
+    if (truth := rows.get("sharp")) and (level := truth.mean(measure)) is not None and measure not in (LPIPS, KID):
         axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":")
 
 
