@@ -87,6 +87,12 @@ def test_a_predictor_without_a_loss_of_its_own_speaks_for_one_that_had_it():
     assert comparison.effect == pytest.approx(1.0), "made_up's small networks gain 1 dB"
 
 
+def test_small_shipped_networks_decide_nothing():
+    restored = next(run for run in made_up() if run.job.task.endswith(":restore"))
+    shipped = Result(refining.predict_job("refinement", OVERNIGHT.pictures), restored.values, {}, {})
+    assert "not 33 M" in refinement._smaller(shipped) and refinement._smaller(restored) == ""
+
+
 def test_pictures_under_three_motions_are_paired():
     comparisons = STUDY.evidence(made_up())["C3.7"].comparisons
     assert [comparison.n for comparison in comparisons] == [12, 12]
