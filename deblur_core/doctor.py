@@ -25,6 +25,7 @@ def examine() -> dict[str, str]:
         "python": f"{machine['python']}, {machine['platform']}",
         "torch": machine["torch"],
         "cpu": f"{machine['cpu']}, {machine['cores']} cores" + (f", {memory / 2**30:.0f} GiB" if memory else ""),
+        "bfloat16": "computed" if machine["bfloat16"] else "not computed by this CPU: float32 stands in",
         "gpu": ", ".join(gpus) or "none that PyTorch can use: everything runs on the CPU",
         "triton": "yes" if find_spec("triton") else "no: PyTorch's own operators are used",
         "extras": f"missing: pip install 'deblur-core[{','.join(missing)}]'" if missing else "all installed",

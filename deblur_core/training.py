@@ -28,7 +28,7 @@ from deblur_core import metrics
 from deblur_core.data.training_pairs import Source
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.randomness import own_randomness
-from deblur_core.solvers.acceleration import Bfloat16, own_stream
+from deblur_core.solvers.acceleration import own_stream, rounded
 
 REPORT_EVERY = 20  # steps on a GPU, which has to wait when its loss is looked at; on a CPU every step reports
 CHECKPOINT_AFTER = 60.0  # seconds
@@ -200,7 +200,7 @@ class TrainingRun:
         self.settings, self.seed, self.device, self.loss = settings, seed, torch.device(device), loss
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.bfloat16 = Bfloat16(self.network) if settings.precision == "bfloat16" else None
+        self.bfloat16 = rounded(self.network, settings.precision, device)
         self.weights = [weight for weight in network.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.weights,
@@ -308,11 +308,8 @@ def _channels_last(tensor: Tensor) -> Tensor:
 def _check(network: nn.Module, settings: Settings) -> None:
     if settings.steps < 1 or settings.batch < 1 or settings.crop < 1 or settings.validate_every < 1:
         raise UsageError("Training needs at least one step, one picture a batch, one pixel and a validation interval.")
-    if settings.schedule not in ("cosine", "constant") or settings.precision not in ("bfloat16", "float32"):
-        raise UsageError(
-            f"Cannot train with the schedule '{settings.schedule}' in {settings.precision}: choose cosine or constant, "
-            "and bfloat16 or float32."
-        )
+    if settings.schedule not in ("cosine", "constant"):
+        raise UsageError(f"Cannot train with the schedule '{settings.schedule}': choose cosine or constant.")
     for name, module in network.named_modules():
         draws = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
         if draws or isinstance(module, nn.modules.batchnorm._BatchNorm):

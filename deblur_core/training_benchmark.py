@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur_core.models.xydeblur import Features, XYDeblur
+from deblur_core.solvers.acceleration import usual
 from deblur_core.training import Settings, TrainingRun, seeded
 from deblur_core.training_data import blurred_pictures
 from deblur_core.trainings import absolute_error
@@ -40,7 +41,7 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
     variants = {
         "plain float32": plain_step(batch, device),
         "training loop, float32": step("float32"),
-        "training loop, bfloat16": step("bfloat16"),
+        f"training loop, {usual(device)}": step("bfloat16"),
         "making the batch": lambda: data.pairs(torch.Generator().manual_seed(0)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in variants}

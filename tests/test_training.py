@@ -159,6 +159,7 @@ def test_the_rate_of_the_schedule_is_what_moves_the_weights():
     assert moved[0.01] == pytest.approx(0.01, rel=0.01) and moved[0.02] == pytest.approx(0.02, rel=0.01)  # Adam's first
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_network_learns(precision):
     trained = run(replace(SETTINGS, steps=80, precision=precision, average=0.9), validate=score)
@@ -170,6 +171,7 @@ def test_a_network_learns(precision):
     )
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_bfloat16_follows_float32():
     long = replace(SETTINGS, steps=60)
     exact, rounded = (torch.tensor(run(replace(long, precision=p)).losses) for p in ("float32", "bfloat16"))
@@ -178,6 +180,7 @@ def test_bfloat16_follows_float32():
     assert rounded[-10:].mean() == pytest.approx(float(exact[-10:].mean()), rel=0.15)
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_frozen_weights_stay_and_clipping_limits_the_gradient():
     own = seeded(network, 0)
     own[0].requires_grad_(False)
@@ -240,7 +243,7 @@ def test_a_checkpoint_of_another_run_or_architecture_is_refused(tmp_path, monkey
         ({"steps": 0}, "at least one step"),
         ({"validate_every": 0}, "validation interval"),
         ({"schedule": "linear"}, "schedule 'linear'"),
-        ({"precision": "float16"}, "in float16"),
+        ({"precision": "float16"}, "precision 'float16'"),
     ],
 )
 def test_impossible_settings_are_refused(changes, sentence):
@@ -254,6 +257,7 @@ def test_layers_that_would_break_the_promise_of_repetition_are_refused(layer):
         train(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), layer), loss, pairs, SETTINGS)
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_two_networks_train_together():
     class Two(nn.Module):
         def __init__(self):

@@ -15,7 +15,7 @@ Nothing here knows what the jobs are about.
 from .executor import default_executor, run_jobs
 from .files import StoreError
 from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
-from .provenance import available_cores, provenance
+from .provenance import available_cores, computes_in_bfloat16, provenance
 from .store import Store
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Store",
     "StoreError",
     "available_cores",
+    "computes_in_bfloat16",
     "default_executor",
     "from_settings",
     "provenance",

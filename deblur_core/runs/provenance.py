@@ -26,6 +26,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def computes_in_bfloat16(device: str | torch.device = "cpu") -> bool:
+    """Whether the device has instructions for bfloat16. Elsewhere PyTorch emulates it, slower than float32."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return any(getattr(torch.cpu, f"_is_{unit}_supported", bool)() for unit in ("avx512_bf16", "amx_tile"))
+
+
 def provenance(device: str = "cpu", seconds: float | None = None, resumed: bool = False) -> dict[str, Any]:
     """What made a result, JSON-able. `seconds` covers the last sitting alone where `resumed` is true.
 
@@ -36,6 +44,7 @@ def provenance(device: str = "cpu", seconds: float | None = None, resumed: bool 
         "cpu": _cpu_name(),
         "cores": available_cores(),
         "threads": torch.get_num_threads(),
+        "bfloat16": computes_in_bfloat16(device),
         "device": device,
         "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         "seconds": seconds,

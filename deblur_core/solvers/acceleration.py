@@ -10,6 +10,25 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from deblur_core.errors import UsageError
+from deblur_core.runs import computes_in_bfloat16
+
+
+def arithmetic(precision: str, device: str | torch.device) -> torch.dtype:
+    """What the precision "bfloat16" or "float32" of a recipe means on a device.
+
+    bfloat16 is there for speed. A processor without instructions for it, as in most laptops, takes 2 to 3 times as long
+    as in float32, so there the exact arithmetic is used. Raises UsageError for another precision.
+    """
+    if precision not in ("bfloat16", "float32"):
+        raise UsageError(f"There is no precision '{precision}': choose bfloat16 or float32.")
+    return torch.bfloat16 if precision == "bfloat16" and computes_in_bfloat16(device) else torch.float32
+
+
+def usual(device: str | torch.device) -> str:
+    """For rows of a benchmark: what a recipe's "bfloat16" is here."""
+    return f"usual: {str(arithmetic('bfloat16', device)).removeprefix('torch.')}"
+
 
 class Bfloat16:
     """Draws with a bfloat16 twin of a network whose weights, gradients and optimiser stay in float32.
@@ -44,6 +63,11 @@ class Bfloat16:
         for weight, _ in drawn:
             weight.grad = torch.empty_like(weight)
         torch._foreach_copy_([weight.grad for weight, _ in drawn], [twin.grad for _, twin in drawn])
+
+
+def rounded(network: nn.Module, precision: str, device: str | torch.device) -> Bfloat16 | None:
+    """The network's bfloat16 twin where that is the arithmetic that the precision means here; else None."""
+    return Bfloat16(network) if arithmetic(precision, device) is torch.bfloat16 else None
 
 
 class Captured:

@@ -35,6 +35,7 @@ from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.randomness import own_randomness
+from deblur_core.solvers.acceleration import arithmetic
 from deblur_core.solvers.losses import SimilarityLoss, hyper_laplacian
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
@@ -161,7 +162,7 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
     operator = copy.deepcopy(model).eval().requires_grad_(False).to(device)
     first_k = usual_kernel(operator, y)
     if isinstance(operator, KernelSpace):  # the small ones gain nothing by it
-        operator = operator.to(dtype=getattr(torch, recipe.precision), memory_format=torch.channels_last)
+        operator = operator.to(dtype=arithmetic(recipe.precision, device), memory_format=torch.channels_last)
     similarity = SimilarityLoss(y)
 
     def warm_up(x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from deblur_core.models import selfdeblur as networks
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier, preset
 from deblur_core.randomness import own_randomness
-from deblur_core.solvers.acceleration import own_stream
+from deblur_core.solvers.acceleration import own_stream, usual
 from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usual_kernel
 from deblur_core.solvers.selfdeblur_benchmark import plain_similarity
 
@@ -74,8 +74,8 @@ def iterations(model: KernelSpace, y: Tensor, recipe: Recipe, device: str) -> di
     return {
         PLAIN: plain_step(model, y, recipe),
         "float32": step(precision="float32", alternating=False),
-        "bfloat16": step(alternating=False),
-        "bfloat16, alternating": step(alternating=True),
+        usual(device): step(alternating=False),
+        f"{usual(device)}, alternating": step(alternating=True),
     }
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import Schedule, remove_noise
 from deblur_core.models.refinement import Refinement, pad_to_multiple
-from deblur_core.solvers.acceleration import Captured, own_stream
+from deblur_core.solvers.acceleration import Captured, arithmetic, own_stream
 
 PIXELS = {"cpu": 2**16, "cuda": 2**20}
 """Pixels drawn at a time. On a CPU more take longer in sum: their features no longer fit into memory that is already
@@ -66,18 +66,18 @@ def refine(
     """One sample of the sharp picture for every seed, and the initial prediction; results are on the CPU.
 
     Args: blurry `(b, 3, h, w)` in [0, 1], any size; schedule, any; seeds, each decides its sample alone, whatever else
-    is sampled with it (up to rounding, and per kind of device); precision of the networks, "bfloat16" or "float32";
-    clip, see above; batch, samples drawn at a time, by default as PIXELS says; progress, called as
+    is sampled with it (up to rounding, and per kind of device); precision, see
+    `acceleration.arithmetic`; clip, see above; batch, samples drawn at a time, by default as PIXELS says; progress, called as
     progress(step, steps).
     Raises UsageError for pictures or seeds that cannot be used; warns where the schedule ends far from pure noise.
     """
-    check_input(blurry, seeds, precision, batch)
+    check_input(blurry, seeds, batch)
     if model.denoiser is None:
         raise UsageError("This model has no denoiser, so nothing can be sampled: use its predict(blurry).")
     schedule.check_start()
     with torch.no_grad(), own_stream(device):
         twin = copy.deepcopy(model).eval()
-        twin = twin.to(device, getattr(torch, precision), memory_format=torch.channels_last)
+        twin = twin.to(device, arithmetic(precision, device), memory_format=torch.channels_last)
         height, width = blurry.shape[-2:]
         y = pad_to_multiple(blurry.to(device, torch.float32), twin.denoiser.multiple)
         initial = twin.predict(y.contiguous(memory_format=torch.channels_last))
@@ -127,7 +127,7 @@ def diffuse_back(
     return z
 
 
-def check_input(blurry: Tensor, seeds: Sequence[int], precision: str, batch: int | None) -> None:
+def check_input(blurry: Tensor, seeds: Sequence[int], batch: int | None) -> None:
     """Raises UsageError unless these are finite colour pictures and different seeds."""
     if blurry.ndim != 4 or blurry.shape[1] != 3 or not blurry.numel():
         raise UsageError(f"Refinement takes colour pictures of shape (b, 3, h, w), not {tuple(blurry.shape)}.")
@@ -140,8 +140,6 @@ def check_input(blurry: Tensor, seeds: Sequence[int], precision: str, batch: int
         raise UsageError("At least one sample must be drawn: pass a seed for each.")
     if len(set(seeds)) < len(seeds):
         raise UsageError("A seed that is passed twice gives the same sample twice: pass different ones.")
-    if precision not in ("bfloat16", "float32"):
-        raise UsageError(f"There is no precision '{precision}': choose bfloat16 or float32.")
     if batch is not None and batch < 1:
         raise UsageError(f"{batch} samples at a time are none: at least 1.")
 

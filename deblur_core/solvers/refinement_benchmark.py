@@ -13,6 +13,7 @@ import torch
 from deblur_core.models.diffusion import Schedule, linear_schedule, remove_noise
 from deblur_core.models.refinement import Refinement, preset
 from deblur_core.randomness import own_randomness
+from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.refinement import refine
 
 CASES = (("small", 64, 8), ("small", 128, 8), ("small", 256, 8), ("paper", 128, 4))
@@ -33,7 +34,7 @@ def rows(
         variants: dict[str, Callable[[Schedule], Any]] = {
             "plain loop, float32": partial(plain, model, y, samples),
             "float32": partial(refine, model, y, seeds=range(samples), device=device, precision="float32"),
-            "bfloat16": partial(refine, model, y, seeds=range(samples), device=device),
+            usual(device): partial(refine, model, y, seeds=range(samples), device=device),
         }
         seconds: dict[tuple[str, int], list[float]] = {(variant, steps): [] for variant in variants for steps in STEPS}
         for repeat in range(-1, repeats):  # the first one allocates

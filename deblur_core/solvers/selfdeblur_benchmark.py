@@ -14,7 +14,7 @@ from torch import nn
 
 from deblur_core import blur
 from deblur_core.models import selfdeblur as networks
-from deblur_core.solvers.acceleration import own_stream
+from deblur_core.solvers.acceleration import own_stream, usual
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, optimisation
 
 PIXELS, KERNEL_SIZE = 255, 19
@@ -29,12 +29,14 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
     y = torch.rand(1, 1, PIXELS, PIXELS, generator=torch.Generator().manual_seed(0))
     released = replace(RECIPES["released"], squared_error_until=0.0)
     quick = replace(RECIPES["quick"], squared_error_until=0.0)
+    here = usual(device)
+    alternating = replace(released, alternating=True)
     variants: dict[str, tuple[Callable[[], Any], int]] = {
         "plain float32, direct convolution": (plain_step(y, released, device), PLAIN_ITERATIONS),
         "released, float32": (_step(y, replace(released, precision="float32"), device), PLAIN_ITERATIONS),
-        "released": (_step(y, released, device), PLAIN_ITERATIONS),
-        "released, alternating": (_step(y, replace(released, alternating=True), device), PLAIN_ITERATIONS),
-        "quick": (_step(y, quick, device), quick.iterations),
+        f"released, {here}": (_step(y, released, device), PLAIN_ITERATIONS),
+        f"released, alternating, {here}": (_step(y, alternating, device), PLAIN_ITERATIONS),
+        f"quick, {here}": (_step(y, quick, device), quick.iterations),
     }
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     with own_stream(device):

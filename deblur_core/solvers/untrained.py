@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur_core.errors import DeblurError
-from deblur_core.solvers.acceleration import Bfloat16, Captured, own_stream
+from deblur_core.solvers.acceleration import Bfloat16, Captured, own_stream, rounded
 
 REPORT_EVERY = 20  # iterations
 CHECKPOINT_AFTER = 60.0  # seconds
@@ -28,7 +28,7 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 @dataclass
 class Unknown:
     """A network, its fixed input z, its learning rate, and the deviation of the noise that z gets in every iteration;
-    precision: "bfloat16" or "float32", of its arithmetic."""
+    precision, see `acceleration.arithmetic`."""
 
     network: nn.Module
     z: Tensor
@@ -88,7 +88,7 @@ class Optimisation:
         for unknown in self.unknowns:
             unknown.network.to(self.device, memory_format=torch.channels_last)
             unknown.z = unknown.z.to(self.device)
-        self.artists = [Bfloat16(u.network) if u.precision == "bfloat16" else u.network for u in self.unknowns]
+        self.artists = [rounded(u.network, u.precision, device) or u.network for u in self.unknowns]
         self.inputs = [torch.empty_like(u.z) if u.noise else u.z for u in self.unknowns]
         # Noise is drawn into contiguous memory: that is three times faster.
         self.perturbations = [torch.empty(u.z.shape, device=self.device) for u in self.unknowns]

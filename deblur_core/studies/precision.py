@@ -69,7 +69,8 @@ def compare_gradients(
 
 
 def arms(results: list[Result]) -> dict[str, list[Result]]:
-    runs = [result for result in results if "gradients" not in result.values]
+    """Whole runs by their arithmetic. Where a processor lacks bfloat16 they are computed in float32, and left out."""
+    runs = [run for run in results if "gradients" not in run.values and run.provenance.get("bfloat16", True)]
     return pairs.arms(runs, ARMS, lambda recipe: recipe["precision"])
 
 
@@ -94,7 +95,8 @@ def tables(results: list[Result]) -> list[Table]:
             "bfloat16 against float32",
             ("mean of", "float32", "bfloat16", "difference", "95 % interval", "pairs"),
             rows,
-            "The same pairs, seeds and recipe. Single runs scatter by decibels, so it takes many pairs to see little.",
+            "The same pairs, seeds and recipe. Single runs scatter by decibels, so it takes many pairs to see little. "
+            "Runs on a processor that has no instructions for bfloat16 are left out: they were computed in float32.",
         )
     ]
     rounding, noise = (gradients(results, name) for name in ("rounding", "noise"))

@@ -115,6 +115,7 @@ def test_pictures_of_a_batch_do_not_mix():
     assert torch.allclose(network(y)[1:], network(y[1:]))
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_trains_in_both_precisions(precision):
     """To undo a change of brightness, from a start that does nothing."""

@@ -41,6 +41,7 @@ def same(a, b):
     return torch.equal(a.x, b.x) and torch.equal(a.k, b.k) and a.losses == b.losses
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("alternating", [False, True])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_is_its_seed(model, y, alternating, precision):
@@ -152,6 +153,7 @@ def test_progress_tells_the_psnr_where_the_truth_is_known(model, y):
     assert at == (14, 14) and set(info) == {"loss", "psnr"}
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_bfloat16_follows_float32(model, y):
     runs = [kernel_space.optimisation(model, y, replace(TINY, warm_up=0, precision=p), 0, "cpu")
             for p in ("float32", "bfloat16")]  # fmt: skip

@@ -27,6 +27,7 @@ def same(a, b):
     return torch.equal(a.x, b.x) and torch.equal(a.k, b.k) and a.losses == b.losses
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("alternating", [False, True])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_is_its_seed(y, alternating, precision):
@@ -62,6 +63,7 @@ def test_noise_and_saturation_are_warned_of_and_ordinary_pictures_are_not(y):
         deblur(bright, 9, short)
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_joint_alternating_and_every_kernel_network_lower_the_loss(y):
     for changes in ({}, {"alternating": True}, {"hidden_layers": 0}, {"hidden_layers": 2},
                     {"kernel_network": "convolutional"}, {"tv_weight": 1e-3}, {"precision": "bfloat16"}):  # fmt: skip
@@ -118,6 +120,7 @@ def test_golden_run(y):
 GOLDEN = [0.01729, 0.016144, 0.443786, 0.420667]
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_bfloat16_follows_float32(y):
     """The first gradients agree to bfloat16's rounding; where runs go from there, a study compares."""
     runs = [selfdeblur.optimisation(y, 9, replace(TINY, precision=p), 0, "cpu") for p in ("float32", "bfloat16")]

@@ -1,0 +1,45 @@
+"""Which arithmetic a recipe gets: fast where the processor computes in bfloat16, exact where it would emulate it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deblur_core.errors import UsageError
+from deblur_core.models.diffusion import linear_schedule
+from deblur_core.models.refinement import Design, Refinement
+from deblur_core.runs import computes_in_bfloat16
+from deblur_core.solvers import acceleration, selfdeblur
+from deblur_core.solvers.acceleration import Bfloat16, arithmetic
+from deblur_core.solvers.refinement import refine
+from deblur_core.studies import pairs
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_bfloat16_is_used_where_the_processor_computes_in_it(native, monkeypatch):
+    monkeypatch.setattr(acceleration, "computes_in_bfloat16", lambda device: native)
+    assert arithmetic("bfloat16", "cpu") is (torch.bfloat16 if native else torch.float32)
+    assert arithmetic("float32", "cpu") is torch.float32
+    run = selfdeblur.optimisation(torch.rand(1, 1, 32, 32), 5, pairs.SMOKE, 0, "cpu")
+    assert isinstance(run.artists[0], Bfloat16) == native
+
+
+def test_elsewhere_a_recipe_gives_what_float32_gives(monkeypatch):
+    monkeypatch.setattr(acceleration, "computes_in_bfloat16", lambda device: False)
+    model, y = Refinement(Design(4, 4, (1, 2), blocks=1)), torch.rand(1, 3, 16, 16)
+    drawn = [refine(model, y, linear_schedule(3, 0.95), precision=p).samples for p in ("bfloat16", "float32")]
+    assert torch.equal(*drawn)
+
+
+def test_the_processor_s_own_list_of_instructions_decides():
+    if not CPUINFO.exists():
+        pytest.skip("no /proc/cpuinfo here")
+    flags = CPUINFO.read_text()
+    assert computes_in_bfloat16() == ("avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+def test_other_formats_are_refused():
+    with pytest.raises(UsageError, match="no precision 'float16'"):
+        arithmetic("float16", "cpu")
