@@ -67,8 +67,8 @@ def refine(
 
     Args: blurry `(b, 3, h, w)` in [0, 1], any size; schedule, any; seeds, each decides its sample alone, whatever else
     is sampled with it (up to rounding, and per kind of device); precision, see
-    `acceleration.arithmetic`; clip, see above; batch, samples drawn at a time, by default as PIXELS says; progress, called as
-    progress(step, steps).
+    `acceleration.arithmetic`; clip, see above; batch, samples drawn at a time, by default as PIXELS says; progress,
+    called as progress(step, steps).
     Raises UsageError for pictures or seeds that cannot be used; warns where the schedule ends far from pure noise.
     """
     check_input(blurry, seeds, batch)
