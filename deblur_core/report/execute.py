@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
-from deblur_core.report.page import lighter, page
+from deblur_core.report.page import draw_formulas, lighter, page
 from deblur_core.runs import available_cores
 
 CELL_SECONDS = 1800
@@ -70,6 +70,7 @@ def to_html(notebook, name: str) -> str:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
+            cell.source = draw_formulas(cell.source)
             cell.source = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.html)", cell.source)  # pages lead to pages
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
@@ -77,9 +78,8 @@ def to_html(notebook, name: str) -> str:
             cell.outputs = [output for output in cell.outputs if _is_static(output)]
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
-    prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     back = '<p><a href="../index.html">Report</a></p>\n'
-    return page(name, back + lighter(body), exporter.mathjax_url if "$" in prose else "")
+    return page(name, back + lighter(body))
 
 
 def _is_static(output) -> bool:

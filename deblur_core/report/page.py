@@ -29,19 +29,29 @@ figcaption, p > em:only-child { color: #444; }
 .reproduced, .exact { color: #00664a; } .contradicted { color: #a33c00; } .inconclusive { color: #7a5600; }
 .not-run { color: #555; font-weight: 400; }
 """
-_MATHJAX_DELIMITERS = (
-    r"""<script>window.MathJax = {tex2jax: {inlineMath: [["$", "$"]], processEscapes: true}}</script>"""
-)
 
 
-def page(title: str, body: str, mathjax_url: str = "") -> str:
-    """A whole HTML document. Pages with formulas name a script; without a network they show TeX."""
-    script = f'{_MATHJAX_DELIMITERS}\n<script async src="{mathjax_url}"></script>\n' if mathjax_url else ""
+def page(title: str, body: str) -> str:
+    """A whole HTML document, which needs no script and no network."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{CSS}</style>\n{script}</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+def draw_formulas(markdown: str) -> str:
+    """TeX between dollars, outside of code, as MathML, which browsers draw by themselves."""
+    from latex2mathml.converter import convert
+
+    def drawn(found: re.Match[str]) -> str:
+        if found["code"]:
+            return found[0]
+        math = convert(found["block"] or found["inline"], display="block" if found["block"] else "inline")
+        return math.replace("*", "&#42;").replace("_", "&#95;")  # or Markdown reads emphasis into it
+
+    pattern = r"(?P<code>```.*?```|`[^`\n]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\n]+)\$"
+    return re.sub(pattern, drawn, markdown, flags=re.DOTALL)
 
 
 HEAVY = 100_000
