@@ -30,7 +30,7 @@ def test_page_shows_prose_code_and_output_but_nothing_that_varies(tmp_path, monk
     monkeypatch.chdir(tmp_path)  # any working directory: the notebook runs in its own
     notebook = write(
         tmp_path / "sub.ipynb",
-        nbformat.v4.new_markdown_cell("# Blur\n\n$y = k * x_i$, $$\\frac{a * b}{c}$$ or `$HOME`\n\n[next](02_next.ipynb)"),
+        nbformat.v4.new_markdown_cell("# B\n\n$y = k * x_i$, $$\\frac{a * b}{c}$$ or `$HOME`\n\n[next](02_next.ipynb)"),
         nbformat.v4.new_code_cell("import sys\nprint('ran at', profile)\nprint('12 % done', file=sys.stderr)"),
         nbformat.v4.new_code_cell("import ipywidgets\nipywidgets.IntSlider()"),
     )
