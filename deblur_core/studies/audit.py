@@ -505,7 +505,7 @@ def _orientation_table(results: list[Result]) -> Iterator[Table]:
             "Which way round a kernel is",
             ("kernel", "fit of k (dB)", "fit of k rotated (dB)", "k fits better", "similarity of k to itself, rotated"),
             rows,
-            "PSNR between the blurry picture and k * x, any shift allowed. The released code correlates, so its "
+            "PSNR between the blurry picture and k * x, shifted by up to 10 px. The released code correlates, so its "
             "kernels come out rotated by 180 degrees: the last column is what a perfect kernel would then score.",
         )
 
@@ -557,7 +557,7 @@ def _ratio_figure() -> Figure:
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=8)
     caption = (
         "No dot reaches its band: whatever is printed as error ratio is no mean of SSD ratios. Every dot lies to the "
-        "right of its bar, as a mean of ratios of norms would."
+        "right of its black tick, as a mean of ratios of norms would."
     )
     return Figure("error_ratios", figure, caption)
 
@@ -603,8 +603,8 @@ def _protocol_figure(results: list[Result]) -> Figure:
     right.set(xlabel="side of the window (px)", ylabel="SSIM of a blurry picture")
     right.legend(fontsize=8)
     caption = (
-        "Left: a nearly perfect picture in the wrong place; look where each curve falls. Right: a picture with a "
-        "small and one with a very large blur, through larger and larger windows; at 384 px, the grey line, automatic "
+        "Left: a nearly perfect picture in the wrong place; look where each curve falls. Right: one picture with "
+        "a small and with a very large blur, through larger and larger windows; at 384 px, the grey line, automatic "
         "downsampling sets in, and the small blur seems to lift."
     )
     return Figure("protocol", figure, caption)

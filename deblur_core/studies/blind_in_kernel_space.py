@@ -554,11 +554,12 @@ def _prior_table(results: list[Result]) -> Table:
         said = [np.mean([run.values[key] for run in runs]) for key in ("spread", "sparsity", "reblurred")]
         rows.append(("on" if of_k else "off", "on" if of_x else "off", _cell(mean(scores, "psnr"), 2),
                      _cell(mean(scores, LPIPS), 3), f"{said[0]:.2f}", f"{said[1]:.3f}", f"{said[2]:.2f}"))  # fmt: skip
+    count = len(runs) if rows else 0
     return Table(
         "The two priors",
         ("‖k‖", "hyper-Laplacian", "PSNR (dB)", "LPIPS", "size of k", "gradients of x", "PSNR of operator(x, k) to y"),
         rows,
-        f"'{OURS}', {len(runs) if rows else 0} picture(s), one seed. Size of k: root mean square. Gradients: the "
+        f"'{OURS}', {count} picture{'s' * (count != 1)}, one seed. Size of k: root mean square. Gradients: the "
         "hyper-Laplacian prior of x, which is small where edges are few.",
     )
 

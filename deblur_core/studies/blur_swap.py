@@ -227,8 +227,9 @@ def _equivalence_figure(results: list[Result], arms: dict[str, list[Result]]) ->
     training_sets.draw_differences(right, arms, ORIGINAL)
     right.axvspan(-MARGIN, MARGIN, color="0.9", zorder=0)
     caption = (
-        "Left: what training gains, a dot a seed. Right: how much the other sets lose or win against the original one, "
-        f"with 95 % intervals. Comparable is what lies inside the grey band of ±{MARGIN} dB with all of its interval."
+        "Left: what training gains, a dot a seed, a line their mean. Right: how much the other sets lose or win "
+        "against the original one, with 95 % intervals. Comparable is what lies inside the grey band of "
+        f"±{MARGIN} dB with all of its interval."
     )
     return Figure("equivalence", figure, caption)
 

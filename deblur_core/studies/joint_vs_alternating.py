@@ -137,7 +137,8 @@ def figures(results: list[Result]) -> list[Figure]:
             "joint_vs_alternating",
             figure,
             "Left: each dot is one picture-kernel pair and seed; above the line joint optimisation wins. "
-            "Right: how both get there, mean and middle half of the runs.",
+            "Right: how both get there, mean and middle half of the runs. These are single outputs, aligned within "
+            "5 px, so a curve may end below the table.",
         )
     ]
 

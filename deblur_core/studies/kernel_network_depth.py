@@ -95,8 +95,8 @@ def figures(results: list[Result]) -> list[Figure]:
     left.legend()
     caption = (
         "Does it depend on how long one waits which kernel network is ahead? Compare the order early and at the end. "
-        f"PSNR along the run is searched within 5 px, so it is that of {sum(placed)} of {len(placed)} pairs, in which "
-        "no run drifted further."
+        f"PSNR along the run is aligned within 5 px, so it is the mean over those {sum(placed)} of {len(placed)} pairs "
+        "of which no run drifted further."
     )
     drawn = [Figure("curves", figure, caption)]
     if all(runs[0].arrays and runs[0].job.settings["dataset"] == "builtin" for runs in found.values()):

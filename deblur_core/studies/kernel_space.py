@@ -622,7 +622,7 @@ def _extraction_figure(kernels: dict[str, dict[str, Result]]) -> Figure:
         axes.plot(*zip(*paper, strict=True), "_", color="black", markersize=14, label="paper")
     labels = [short(name).removeprefix("kernel ").replace(" ", "\n") for name in kernels]
     axes.set_xticks(range(len(kernels)), labels, fontsize=7)
-    axes.set(ylabel="PSNR (dB)")
+    axes.set(xlabel="kernel", ylabel="PSNR (dB)")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     caption = (
         "The picture blurred again, kernel by kernel. Does k of another picture do as well as k of the same one? And "
@@ -674,7 +674,8 @@ def _points_figure(runs: dict[str, list[Result]]) -> Figure:
     _label_rows(panels, labels)
     caption = (
         "What the operator makes of one bright point, with k extracted from a picture: at the centre of a cell, and "
-        "between four cells. Each column on the scale of its true kernel. Which parts of a kernel are lost?"
+        "between four cells. Each column on the scale of its true kernel; black is zero or below. Which parts of a "
+        "kernel are lost?"
     )
     return Figure("points", figure, caption)
 
@@ -710,7 +711,10 @@ def _sample_figure(runs: dict[str, list[Result]]) -> Figure:
             kernel = run.arrays["responses"][i]
             show_image(below, kernel, maximum=float(kernel.max()))
     _label_rows(panels, [label for name in runs for label in (LABELS[name], "of a point")])
-    caption = f"Blurs that no camera made: k = {SCALE} N(0, I), six of them, and what each makes of a bright point."
+    caption = (
+        f"Blurs that no camera made: k = {SCALE} N(0, I), {shown} of them, and what each makes of a bright point; "
+        "black is zero or below. Could these be paths of a shaking camera?"
+    )
     return Figure("samples", figure, caption)
 
 

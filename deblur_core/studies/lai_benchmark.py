@@ -374,7 +374,7 @@ def photographs(results: list[Result]) -> list[Figure]:
         for axes, name in zip(line[1:], (*RIVALS, OURS), strict=True):
             _show_result(axes, runs[name], target, name)
         what = "a stand-in for a photograph" if target.dataset == "builtin_colour" else "a real photograph"
-        caption = f"{pair}, {what}: nobody knows the truth, so look at small print, at eyes, and for rings at edges."
+        caption = f"{pair}, {what}: judged without the truth. Look at fine detail, and for rings at edges."
         drawn.append(Figure(f"photograph_{target.image}", figure, caption))
     return drawn
 

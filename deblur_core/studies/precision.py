@@ -1,4 +1,4 @@
-"""Is bfloat16 as good as float32 here? The paper computes in float32; all other runs of this code in bfloat16.
+"""Is bfloat16 as good as float32 here? The paper computes in float32; this code's recipes in bfloat16 where it is fast.
 
 Whole runs answer slowly: they are chaotic, and two seeds end decibels apart. So the gradients are compared too, with
 a yardstick that the method brings along: it adds fresh noise to its input in every iteration, and whatever changes the

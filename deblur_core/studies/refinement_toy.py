@@ -269,7 +269,7 @@ def _averaging_table(results: list[Result]) -> Iterator[Table]:
         rows.append(("E[x | y]", f"{least:.4f}", "1.000", "1.000", f"{run.values['distance of the mean']:.3f}"))
         yield Table(
             "Averages of exact posterior samples",
-            ("restoration", "mean squared error", "of the least", "1 + 1/n", "distance from sharp pictures"),
+            ("restoration", "mean squared error", "times the least", "1 + 1/n", "distance from sharp pictures"),
             rows,
             "A single sample has twice the least error, 3.01 dB, and is distributed like sharp pictures; the mean of n "
             "has 1 + 1/n times the least error, and looks less and less like them.",
@@ -290,7 +290,7 @@ def _steps_table(results: list[Result]) -> Iterator[Table]:
     if rows:
         yield Table(
             "Steps, with the perfect denoiser",
-            ("T", "mean squared error", "of the least", "distance from sharp pictures"),
+            ("T", "mean squared error", "times the least", "distance from sharp pictures"),
             rows,
             "One sample each; every schedule ends in pure noise. One step is regression, many steps are posterior "
             "sampling: T walks from one end of the trade-off to the other.",
@@ -325,7 +325,7 @@ def _grid_table(results: list[Result]) -> Iterator[Table]:
             "Linear schedules, with the perfect denoiser",
             ("T", "diffused", *(f"last beta {last:g}" for last in lasts)),
             rows,
-            "Error of the least / distance from sharp pictures, of one sample. Where ᾱ_T is far from 0, sampling "
+            "Error, times the least / distance from sharp pictures, of one sample. Where ᾱ_T is far from 0, sampling "
             "starts where diffusion never is, which costs both; less so for residuals of the initial prediction "
             "E[x | y], which are small. Where ᾱ_T is nearly 0, a perfect denoiser has no use for a prediction.",
         )
@@ -413,18 +413,18 @@ def _trade_off_figure(exact: Result, steps: list[Result]) -> Figure:
         below=True,
     )
     axes.plot(1, exact.values["distance of the mean"], "*", color=PALETTE[6], markersize=10, label="E[x | y]")
-    axes.set(xlabel="mean squared error, of the least", ylabel="distance from sharp pictures")
+    axes.set(xlabel="mean squared error, times the least", ylabel="distance from sharp pictures")
     axes.legend()
     caption = (
         "The trade-off, with no network that could be blamed: nothing lies at the lower left. Numbers are T and n. "
-        "Fewer steps and more averaging both buy error with sharpness."
+        "Fewer steps and more averaging both lower the error, and pay with likeness to sharp pictures."
     )
     return Figure("trade_off", figure, caption)
 
 
 def _grid_figure(results: list[Result]) -> Figure:
     figure, (row,) = subplots(1, 2, width=3.6, height=3.0)
-    for axes, score, label in zip(row, ("mse", "distance"), ("mean squared error, of the least",
+    for axes, score, label in zip(row, ("mse", "distance"), ("mean squared error, times the least",
                                   "distance from sharp pictures"), strict=True):  # fmt: skip
         for residual, dash in ((True, "-"), (False, ":")):
             runs = grid(results, residual)

@@ -389,6 +389,11 @@ def speed_up(ours: Curve, theirs: Curve) -> float:
     return cost_of(both, theirs) / cost_of(both, ours)
 
 
+def begins_better(ours: Curve, theirs: Curve) -> bool:
+    """Whether our cheapest point is as good as their best one: less might have done, and `speed_up` is a bound."""
+    return ours[1][0] <= min(theirs[1])
+
+
 def timed(results: list[Result]) -> dict[int, dict[bool, Result]]:
     """By seed, with (True) and without (False) an initial predictor."""
     found: dict[int, dict[bool, Result]] = {}
@@ -440,7 +445,7 @@ def _ends_table(ends: dict[str, tuple[str, Row]], title: str) -> Table | None:
         f"{len(next(iter(ends.values()))[1].scores['psnr'])} blurry pictures; one set of weights for all but the "
         "regression, whose predictor is as large. Best T: by LPIPS or else the texture distance, of other pictures. "
         "Texture distance: between the distributions of differences of neighbouring pixels and those of the sharp "
-        "picture, in grey levels. But for PSNR and SSIM, lower is better."
+        "picture, in grey levels. Lower is better, except for PSNR and SSIM."
     )
     return Table(title, ("restoration", *(label for _, label, _ in MEASURES)), cells, caption)
 
@@ -621,14 +626,20 @@ def _trade_off_figure(rows: dict[Any, Row]) -> Figure:
     figure, (panels,) = subplots(1, len(measures), width=4.2 if len(measures) == 1 else 3.6, height=3.4)
     for axes, (measure, label) in zip(panels, measures, strict=True):
         _trade_off(axes, rows, measure)
-        axes.set(xlabel="PSNR (dB)", ylabel=label)
+        axes.set(xlabel="PSNR (dB)", ylabel=_with_unit(measure, label))
     panels[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     caption = (
         "One set of weights, every point another way to sample: the best place is the lower right. Numbers at points "
         "are T and n. Follow the discs from few steps to many, and the squares from one sample to the mean of many: "
-        "both walk along the same trade-off, in opposite directions."
+        "both walk the same way, in opposite directions. It is a trade-off only in panels where they rise to the right."
     )
+    if any(measure == NIQE for measure, _ in measures):
+        caption += " Dotted: NIQE of the sharp pictures, below which lower is no better."
     return Figure("trade_off", figure, caption)
+
+
+def _with_unit(measure: str, label: str) -> str:
+    return f"{label} (grey levels)" if measure == TEXTURE else label
 
 
 def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
@@ -662,11 +673,12 @@ def _averaging_figure(averages: dict[int, Row]) -> Figure:
     axes.plot(1 / grid, 1 + 1 / grid, "--", color="0.5", linewidth=1, label="1 + 1/n, a perfect sampler")
     measured = [(1 / n, (row.mean("mse") or 0.0) / a) for n, row in averages.items()]
     axes.plot(*zip(*measured, strict=True), "o", color=PALETTE[1], label="measured")
-    axes.set(xlabel="1 / samples averaged", ylabel="squared error, of an endless average")
+    axes.set(xlabel="1 / samples averaged", ylabel="squared error, in units of a")
     axes.legend()
     caption = (
-        "Squared error against 1/n is a straight line for every sampler whose samples are independent. Its slope is "
-        "their variance; where it is below the dashed line, samples vary less than what is unknown does."
+        "Squared error, in units of a, that of an endless average. Against 1/n it is a straight line for every sampler "
+        "whose samples are independent. Its slope is their variance; where it is below the dashed line, samples vary "
+        "less than what is unknown does."
     )
     return Figure("averaging", figure, caption)
 
@@ -715,13 +727,13 @@ def _time_figure(found: dict[int, dict[bool, Result]]) -> Figure:
                     axes.annotate(str(steps), (cost / 1e9, value), xytext=(3, 3), textcoords="offset points",
                                   fontsize=6.5, color=color)  # fmt: skip
     measure = quality_of(arms[True])
-    axes.set(
-        xscale="log", xlabel="G multiply-adds of a sample", ylabel=dict((n, label) for n, label, _ in MEASURES)[measure]
-    )
+    label = dict((name, label) for name, label, _ in MEASURES)[measure]
+    axes.set(xscale="log", xlabel="G multiply-adds of a sample", ylabel=_with_unit(measure, label))
     axes.legend()
     caption = (
         "Lower is better, left is cheaper; numbers are T, and several lines of a colour are seeds. Draw a horizontal "
-        "line: how far apart do the two curves cross it?"
+        "line: how far apart do the two curves cross it? Where no line crosses both, one network is better in its "
+        "fewest steps than the other in any number."
     )
     return Figure("time", figure, caption)
 
@@ -811,6 +823,7 @@ def _time_evidence(found: dict[int, dict[bool, Result]]) -> Evidence:
         cost: np.array([speed_up(curve_of(arms[True], cost), curve_of(arms[False], cost)) for arms in found.values()])
         for cost in ("macs", "seconds")
     }
+    bound = "at least " * all(begins_better(curve_of(arms[True]), curve_of(arms[False])) for arms in found.values())
     arms = next(iter(found.values()))
     counts = [f"{arms[residual].values['parameters']:,}" for residual in (True, False)]
     macs, seconds = (f"{np.exp(np.mean(np.log(values))):.1f}" for values in ratios.values())
@@ -819,8 +832,8 @@ def _time_evidence(found: dict[int, dict[bool, Result]]) -> Evidence:
             paired(f"log2 of how many times fewer {name}", list(np.log2(values)), [0.0] * len(values), list(found))
             for name, values in zip(("multiply-adds", "seconds"), ratios.values(), strict=True)
         ),
-        ours=f"{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {seconds} times less time, with "
-        f"{counts[0]} against {counts[1]} parameters",
+        ours=f"{bound}{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {bound}{seconds} times less "
+        f"time, with {counts[0]} against {counts[1]} parameters",
         reduced=_reduced_time(found),
     )
 

@@ -42,7 +42,7 @@ def tables(results: list[Result]) -> list[Table]:
             "Picture and kernel along the run",
             ("iteration", "PSNR (dB)", "kernel error (MSE)", "kernel similarity"),
             rows,
-            f"Mean over {len(results)} joint runs.",
+            f"Mean over {len(results)} joint runs; PSNR aligned within 5 px.",
         )
     ]
 
@@ -65,8 +65,8 @@ def figures(results: list[Result]) -> list[Figure]:
             "curves",
             figure,
             "Kernel error and PSNR along the run: thin lines are single runs, the thick one is their mean. Salient "
-            "structure comes first, details last. PSNR is aligned within 5 px here: a flat line is a picture that "
-            "drifted further, together with its kernel.",
+            "structure comes first, details last. PSNR is aligned within 5 px here: a line that stays low is a run "
+            "that failed, or a picture that drifted further, together with its kernel.",
         )
     ]
     shown = next((result for result in results if result.arrays and result.job.settings["dataset"] == "builtin"), None)

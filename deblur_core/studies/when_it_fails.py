@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.ticker import MaxNLocator
 
 from deblur_core import blur, data, metrics
 from deblur_core.blur import nonuniform
@@ -205,7 +206,7 @@ def half_size_luma(dataset: str, pair: str) -> data.Pair:
 def best_fit(x: torch.Tensor, y: torch.Tensor, size: int) -> float:
     """PSNR to which the best of all kernels of size x size px, by least squares, explains y (1, 1, h, w) from x.
 
-    x is larger than y by 2 MARGIN. How well blur is a convolution at all, which no blind method can surpass.
+    x is larger than y by 2 MARGIN. How well blur is a convolution at all: no method that finds x explains more.
     """
     reach = size // 2
     x = x[..., MARGIN - reach : x.shape[-2] - MARGIN + reach, MARGIN - reach : x.shape[-1] - MARGIN + reach].double()
@@ -427,7 +428,7 @@ def _turned_table(results: list[Result]) -> Table:
     )
     caption = (
         "How far rotation alone moves the corners, beside a shake of 5 px; then windows of GoPro at half size. "
-        "Best kernel: least squares with the sharp picture at hand, so no blind method can explain the picture better. "
+        "Best kernel: least squares with the sharp picture at hand; a method that finds this picture cannot do better. "
         "Similarity is to the kernel in the middle of the picture."
     )
     return Table("Blur that no kernel makes", columns, rows, caption)
@@ -484,17 +485,18 @@ def _noise_curves(results: list[Result]) -> Figure | None:
     if not found:
         return None
     figure, (row,) = subplots(1, len(sigmas), width=3.2, height=3.0, sharex=True, sharey=True)
-    names = [f"{loss}, {f'{factor:g} σ' if factor else 'no TV'}" for loss, factor in ARMS]
+    arms = [arm for arm in ARMS if any(arm == met for _, met in found)]
+    names = [f"{loss}, {f'TV {factor:g} σ' if factor else 'no TV'}" for loss, factor in arms]
     for axes, sigma in zip(row, sigmas, strict=True):
-        for i, arm in enumerate(ARMS):
+        for i, arm in enumerate(arms):
             gains = [gain(run) for run in found.get((sigma, arm), {}).values()]
             color = PALETTE[0] if arm[0] == "1 − SSIM" else PALETTE[1]
             axes.plot(gains, [i] * len(gains), "o", color=color, markersize=4, alpha=0.5)
             if gains:
                 axes.plot(np.mean(gains), i, "|", color=color, markersize=18, markeredgewidth=2.5)
         axes.axvline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
-        axes.set(title=f"noise {sigma:g} added", xlabel="gain over the input (dB)", ylim=(len(ARMS) - 0.5, -0.5))
-    row[0].set_yticks(range(len(ARMS)), names)
+        axes.set(title=f"noise {sigma:g} added", xlabel="gain over the input (dB)", ylim=(len(arms) - 0.5, -0.5))
+    row[0].set_yticks(range(len(arms)), names)
     caption = (
         "Each dot is a pair, the bar their mean: by the loss and the TV weight, a multiple of the estimated noise. "
         "Left of the dashed line a run counts as failed."
@@ -546,7 +548,9 @@ def _data_terms(results: list[Result]) -> Figure | None:
     found = seed_runs(results)
     if not found:
         return None
-    figure, ((left, right),) = subplots(1, 2, width=3.8, height=3.1)
+    repeated = any(_repeated(by_pair) for by_pair in found.values())
+    figure, (row,) = subplots(1, 1 + repeated, width=3.8, height=3.1)
+    left, right = row[0], row[-1]
     for (setup, by_pair), marker in zip(found.items(), "os", strict=False):
         runs = [run for group in by_pair.values() for run in group]
         for failed, color, word in ((False, PALETTE[0], "good"), (True, PALETTE[1], "failed")):
@@ -559,15 +563,17 @@ def _data_terms(results: list[Result]) -> Figure | None:
             ratios = 2 ** (logarithms - logarithms.mean())
             right.plot(ratios, values - values.mean(), marker, color=PALETTE[2], markersize=4)
     left.axhline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
-    left.set(xscale="log", xlabel="data term", ylabel="gain (dB)", title="all runs")
+    left.set(xscale="log", xlabel="data term (10⁻⁶)", ylabel="gain (dB)", title="all runs")
+    left.xaxis.set_major_locator(MaxNLocator(4))  # they lie within a decade or so, which may hold no power of ten
+    left.xaxis.set_major_formatter(lambda term, _: f"{1e6 * term:g}")
     left.xaxis.set_minor_formatter("")
     left.legend(fontsize=7)
-    right.axhline(0, color="0.5", linewidth=0.8)
-    right.set(xlabel="data term, pair's mean = 1", ylabel="PSNR − pair's mean (dB)", title="seeds of one pair")
-    caption = (
-        "If the data term betrayed failures, orange dots would lie to the right of the blue ones, and the green ones "
-        "would fall from the upper left to the lower right."
-    )
+    caption = "If the data term betrayed failures, orange dots would lie to the right of the blue ones"
+    if repeated:
+        right.axhline(0, color="0.5", linewidth=0.8)
+        right.set(xlabel="data term, pair's mean = 1", ylabel="PSNR − pair's mean (dB)", title="seeds of each pair")
+        caption += ", and the green ones would fall from the upper left to the lower right"
+    caption += "."
     return Figure("data_term", figure, caption)
 
 
@@ -591,8 +597,9 @@ def _turned_curves(results: list[Result]) -> Figure | None:
     for axes in (left, right):
         axes.axhline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
     caption = (
-        "Left: gain by how far the camera turns; thin lines are scenes. Right: the same runs, and real ones, by how "
-        "well a single kernel could explain the picture at all. Below the dashed line a run has failed."
+        "Left: gain by how far the camera turns; thin lines are scenes. Right: the same runs"
+        f"{', and windows of GoPro,' if photographs else ''} by how well a single kernel could explain the picture at "
+        "all. Below the dashed line a run has failed."
     )
     return Figure("non_uniform", figure, caption)
 
@@ -638,7 +645,7 @@ def _noise_pictures(results: list[Result]) -> Figure | None:
     for (added, (loss, factor)), by_pair in noise_runs(results).items():
         if added == sigma and name in by_pair:
             columns.append(_found(f"{loss}, {f'TV {factor:g} σ' if factor else 'no TV'}", by_pair[name]))
-    caption = f"{name} with noise of {sigma:g}: noise that is drawn as texture, or texture that TV takes for noise."
+    caption = f"{name} with noise of {sigma:g}: look for noise drawn as texture, and texture that TV takes for noise."
     return _gallery("noise_pictures", [*columns, _truth(_load(runs[0]))], caption)
 
 
@@ -649,7 +656,7 @@ def _size_pictures(results: list[Result]) -> Figure | None:
     name = runs[0].job.settings["pair"]
     by_size = {size: by_pair[name] for size, by_pair in size_runs(results).items() if name in by_pair}
     columns = [_found(f"told {run.values['kernel_size']} px", run) for run in by_size.values()]
-    caption = f"{name}: kernels each in a frame of the size that was told. Too small a frame cuts the kernel off."
+    caption = f"{name}: each kernel in a frame of the size that was told. Too small a frame cuts it off."
     return _gallery("kernel_size_pictures", [*columns, _truth(_load(runs[0]))], caption)
 
 
@@ -659,7 +666,7 @@ def _seed_pictures(results: list[Result]) -> Figure | None:
     if len(group) < 2:
         return None
     columns = [_found(f"seed {run.job.settings['seed']}", run) for run in group]
-    caption = f"{group[0].job.settings['pair']}: the same picture and recipe, other random numbers."
+    caption = f"{group[0].job.settings['pair']}: the same picture and recipe, other random numbers. Compare kernels."
     return _gallery("seed_pictures", [*columns, _truth(_load(group[0]))], caption)
 
 

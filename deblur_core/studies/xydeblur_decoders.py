@@ -256,7 +256,7 @@ def figures(results: list[Result]) -> list[Figure]:
     if not found:
         return []
     short = {name: runs[0] for name, runs in found.items() if name in (SINGLE, "2 rotated", "4 rotated")}
-    caption = "Held-out pictures, restored: look at whiskers, lashes and rims."
+    caption = "Held-out pictures, restored: look at the fur and at the rim of the cup."
     longer = "The same by the weights that come with the project, which saw longer training and more kinds of blur."
     return [
         *([_decoders(found)] if SINGLE in found else []),

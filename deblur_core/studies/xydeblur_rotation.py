@@ -276,7 +276,7 @@ def _power_figure(looks: dict[Arm, list[Result]]) -> Figure:
                 axes.plot(("along x", "along y"), power, color=color, marker=marker, label=label)
         axes.set(title=f"{'rotated' if arm.shared else 'separate'} weights", yscale="log", xlabel="pictures blurred",
                  xlim=(-0.3, 1.3))  # fmt: skip
-    row[0].set_ylabel("power of the residual")
+    row[0].set_ylabel("power of the residual (mean square)")
     row[0].legend()
     caption = (
         "Mean over held-out pictures, a pair of lines for each seed. Decoders that divide the work by direction make "
