@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-import torch
+import torch.nn.functional as F
+from torch import Tensor
 from tqdm import tqdm
 
 from deblur_core import data, trainings
@@ -36,15 +38,21 @@ def deblur_photo(
     "selfdeblur" (Ren et al., CVPR 2020) takes one kernel of `kernel_size` for the whole picture. Only luma is deblurred
     and the blurry picture's chroma is used again. Their method draws the whole picture (`whole`), for minutes per 255 x
     255 pixels; otherwise SelfDeblur sees only the window with the strongest edges, where it finds the kernel, with
-    which all of a larger picture is then deconvolved in seconds. "kernel_space" (Tran et al., CVPR 2021) always draws
-    the whole picture, in colour; its blur may differ from place to place, and _kernel.png shows the kernel of each
-    cell. An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError. Warns of
-    noise and saturation.
+    which all of a larger picture is then deconvolved (`large_picture.deblur`). "kernel_space" (Tran et al., CVPR 2021)
+    always draws the whole picture, in colour; its blur may differ from place to place, and _kernel.png shows the kernel
+    of each cell. An estimate of time and memory is printed first; a run that cannot fit in memory raises DeblurError.
+    Warns of noise and saturation.
+
+    path: a JPEG, PNG or TIFF picture; kernel_size: odd, in pixels, for "selfdeblur" alone; recipe, of the method's
+    RECIPES; iterations: instead of the recipe's. Raises UsageError for an unknown method or recipe and a kernel size or
+    picture that cannot be used, DeblurError where files cannot be read or written.
     """
     if method not in NAMES:
         raise UsageError(f"There is no method '{method}': choose one of {', '.join(NAMES)}.")
     if method == "selfdeblur" and kernel_size is None:
         raise UsageError("SelfDeblur has to know how large the blur may be: pass --kernel-size.")
+    if method == "kernel_space" and (whole or kernel_size is not None):
+        raise UsageError("--kernel-size and --whole are for selfdeblur alone: leave them out with kernel_space.")
     blurry = data.read_image(path)
     luma = large_picture.luma_of(blurry)
     if method == "selfdeblur":
@@ -60,14 +68,15 @@ def deblur_photo(
         chosen = replace(chosen, iterations=iterations)
     try:  # before minutes of work, not after
         output.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=output).close()
     except OSError as error:
         raise DeblurError(f"Cannot write to {output} ({error.strerror}): choose another folder with -o.") from error
     nonblind.warn_of_noise(luma, stacklevel=3)
 
-    def draw(part: torch.Tensor, *arguments: Any, estimate: tuple[float, int], run: Callable[..., Any]) -> Any:
+    def draw(part: Tensor, *arguments: Any, estimate: tuple[float, int], run: Callable[..., Any]) -> Any:
         _announce(method, part, estimate, device)
         total = chosen.iterations + getattr(chosen, "warm_up", 0)
-        with nonblind.without_warning("noisy"), tqdm(total=total, unit="iteration") as bar:
+        with nonblind.without_warning("noisy"), tqdm(total=total, unit="iteration", disable=None) as bar:
 
             def progress(step: int, total: int, **info: Any) -> None:
                 bar.set_postfix({name: f"{value:.4g}" for name, value in info.items()}, refresh=False)
@@ -81,30 +90,37 @@ def deblur_photo(
         found = draw(blurry, model, blurry, estimate=estimate, run=kernel_space.deblur)
         return _write(output, path.stem, blurry, found.x, _side_by_side(model.decode(found.k)[0]))
 
-    def solve(window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(window: Tensor) -> tuple[Tensor, Tensor]:
         estimate = selfdeblur.estimate_cost(chosen, tuple(window.shape[-2:]), kernel_size, device)
         found = draw(window, window, kernel_size, estimate=estimate, run=selfdeblur.deblur)
         return found.x, found.k
 
-    sharp, k = large_picture.deblur(blurry, solve, None if whole else max(255, 6 * kernel_size))
+    sharp, k = large_picture.deblur(blurry, solve, None if whole else max(255, 6 * kernel_size), device=device)
     return _write(output, path.stem, blurry, sharp, k)
 
 
-def _announce(method: str, picture: torch.Tensor, estimate: tuple[float, int], device: str) -> None:
+def _announce(method: str, picture: Tensor, estimate: tuple[float, int], device: str) -> None:
     (height, width), (seconds, memory) = picture.shape[-2:], estimate
     there = total_memory(device)
-    cost = f"about {seconds / 60:.1f} minutes and {memory / 2**30:.1f} GiB"
+    time = f"{seconds / 60:.0f} minutes" if seconds > 100 else f"{max(1, seconds):.0f} s"
+    cost = f"about {time} and {max(0.1, memory / 2**30):.1f} GiB"
     print(f"{NAMES[method]} on {width} x {height} pixels on {device}: {cost}.", flush=True)
     if there is not None and memory > there:
         raise DeblurError(f"This picture needs {cost}, which is not there: make it smaller, or cut out a part.")
 
 
-def _side_by_side(kernels: torch.Tensor) -> torch.Tensor:
+def _side_by_side(kernels: Tensor) -> Tensor:
     """(rows, columns, h, w) -> (1, rows · h, columns · w)."""
     return kernels.movedim(2, 1).flatten(2).flatten(0, 1)[None]
 
 
-def _write(folder: Path, stem: str, blurry: torch.Tensor, sharp: torch.Tensor, k: torch.Tensor) -> list[Path]:
+def _no_finer_than_shown(image: Tensor) -> Tensor:
+    """The picture (1, c, h, w), averaged to about the 900 pixels that half of the figure is wide."""
+    factor = max(1, min(image.shape[-1] // 900, image.shape[-2]))
+    return F.avg_pool2d(image, factor) if factor > 1 else image
+
+
+def _write(folder: Path, stem: str, blurry: Tensor, sharp: Tensor, k: Tensor) -> list[Path]:
     names = ("deblurred", "kernel", "before_after")
     deblurred, kernel, before_after = paths = [folder / f"{stem}_{name}.png" for name in names]
     data.write_image(deblurred, sharp)
@@ -113,7 +129,7 @@ def _write(folder: Path, stem: str, blurry: torch.Tensor, sharp: torch.Tensor, k
     figure, axes = style.subplots(1, 2, width=6, height=6 * height / width + 0.3)
     titles = ("blurry", "deblurred, and the blur found")
     for axis, image, title in zip(axes[0], (blurry, sharp), titles, strict=True):
-        style.show_image(axis, image[0].permute(1, 2, 0).squeeze(-1), title)
+        style.show_image(axis, _no_finer_than_shown(image)[0].permute(1, 2, 0).squeeze(-1), title)
     style.show_image(axes[0, 1].inset_axes((0.01, 0.74, 0.25, 0.25)), k[0], maximum=None)
     Figure(before_after.stem, figure, "").save(before_after)
     return paths

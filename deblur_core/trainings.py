@@ -55,7 +55,8 @@ _SIZES = {
     "smoke": Settings(steps=2, batch=2, crop=32),
     "laptop": Settings(steps=24_000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000),
     "overnight": Settings(steps=20000, batch=8, crop=128, learning_rate=1e-3, warm_up=100, clip=1.0),
-    # As the released code: 3000 epochs of 526 steps, the rate halved every 500 epochs. Clipping and average are ours.
+    # As the released code: 3000 epochs of 526 steps, the rate halved every 500 epochs. The average of the weights and
+    # bfloat16 are ours.
     "paper": Settings(
         steps=1_578_000,
         batch=4,

@@ -61,9 +61,10 @@ def test_damaged_weights_are_refused(saved, damage):
 
 def test_a_damaged_or_missing_card_is_named(saved):
     _, folder = saved
-    (folder / "tiny.json").write_text("{")
-    with pytest.raises(DeblurError, match="damaged"):
-        weights.load("tiny", network(), folder)
+    for damage in ("{", "{}", "[]"):
+        (folder / "tiny.json").write_text(damage)
+        with pytest.raises(DeblurError, match="damaged"):
+            weights.load("tiny", network(), folder)
     (folder / "tiny.json").unlink()
     with pytest.raises(UsageError, match=r"no weights 'tiny' in .*: make them with deblur train tiny"):
         weights.load("tiny", network(), folder)

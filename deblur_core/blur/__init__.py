@@ -1,12 +1,11 @@
 """The forward model: y = k * x + noise. Blur operator, blur kernels (point-spread functions), noise."""
 
 from . import noise, nonuniform, psf
-from .noise import add_gaussian, add_uniform, estimate_sigma, quantize_8bit
+from .noise import add_gaussian, estimate_sigma, quantize_8bit
 from .operator import convolve, convolve_adjoint, flip, normalize, pad_for_same
 
 __all__ = [
     "add_gaussian",
-    "add_uniform",
     "convolve",
     "convolve_adjoint",
     "estimate_sigma",

@@ -14,11 +14,6 @@ def add_gaussian(y: Tensor, sigma: float, generator: torch.Generator | None = No
     return y + sigma * torch.randn(y.shape, generator=generator, device=y.device, dtype=y.dtype)
 
 
-def add_uniform(y: Tensor, width: float, generator: torch.Generator | None = None) -> Tensor:
-    """y plus width * U[0, 1), the noise of the images of Lai et al., CVPR 2016; its mean is width / 2."""
-    return y + width * torch.rand(y.shape, generator=generator, device=y.device, dtype=y.dtype)
-
-
 def quantize_8bit(y: Tensor) -> Tensor:
     """y as an 8-bit file holds it: clipped to [0, 1] and rounded to multiples of 1/255."""
     return (y.clamp(0, 1) * 255).round() / 255

@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from ..errors import UsageError
 
 METHODS = ("auto", "direct", "fft", "triton")
+PADDINGS = ("replicate", "reflect", "circular", "constant")
 
 
 def convolve(x: Tensor, k: Tensor, method: str = "auto") -> Tensor:
@@ -54,8 +55,11 @@ def convolve_adjoint(y: Tensor, k: Tensor, method: str = "auto") -> Tensor:
 def pad_for_same(x: Tensor, k_size: int | tuple[int, int], mode: str = "replicate") -> Tensor:
     """Pad x (b, c, h, w) so that `convolve` returns (b, c, h, w), the kernel's centre being (kh//2, kw//2).
 
-    mode: "replicate", "reflect", "circular" or "constant" (zeros), as in `torch.nn.functional.pad`.
+    mode: "replicate", "reflect", "circular" or "constant" (zeros), as in `torch.nn.functional.pad`. Raises UsageError
+    for another mode, and where x is too small to be mirrored or wrapped so far.
     """
+    if mode not in PADDINGS:
+        raise UsageError(f"Unknown padding '{mode}': choose one of {', '.join(PADDINGS)}.")
     kh, kw = (k_size, k_size) if isinstance(k_size, int) else k_size
     if mode in ("reflect", "circular") and (kh // 2 >= x.shape[-2] or kw // 2 >= x.shape[-1]):
         raise UsageError(

@@ -86,7 +86,11 @@ def rasterize(path: np.ndarray, size: int) -> Tensor:
     """Time spent in each pixel by a path (2, samples), in pixels (down, right) from the centre, at most size // 2.
 
     Each sample is shared bilinearly among four pixels, which keeps its position: the centroid is the path's mean.
+    Raises UsageError for an even size and for a path that leaves the kernel.
     """
+    _check_size(size)
+    if not np.abs(path).max() <= size // 2 + 1e-6:  # rounding
+        raise UsageError(f"The path leaves a kernel of {size}x{size} pixels: choose a larger one.")
     corner = np.floor(path).astype(int)
     fraction = path - corner
     k = np.zeros((size + 1, size + 1))  # one spare row and column for weights of zero

@@ -99,5 +99,6 @@ def inception_network(device: torch.device) -> nn.Module:
     import_optional("torch_fidelity")  # what torchmetrics builds it from
     path = str(registry.fetch(INCEPTION))
     torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would read any pickle
-    network = module.NoTrainInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
+    with own_randomness():  # weights are drawn, to be replaced
+        network = module.NoTrainInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=path)
     return network.requires_grad_(False).to(device)

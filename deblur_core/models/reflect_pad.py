@@ -2,10 +2,14 @@
 
 PyTorch's CUDA kernel knows only the channels-first layout, so around it every map is copied to that layout and back,
 and its backward pass adds with atomics, in no fixed order. The Triton kernel stays in channels-last: one launch
-forward, one backward, the same numbers every time. On the CPU, and without Triton, PyTorch's own padding is used.
+forward, one backward, the same numbers every time. On the CPU, without Triton, on a GPU that Triton does not know, and
+for maps of 2**31 numbers or more, which its 32-bit indices do not reach, PyTorch's own padding is used.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +18,27 @@ from torch import Tensor
 
 def reflect_pad(features: Tensor) -> Tensor:
     """`(b, c, h, w)` to `(b, c, h + 2, w + 2)`; h and w at least 2. Differentiable."""
-    if features.is_cuda and features.is_contiguous(memory_format=torch.channels_last) and _triton_kernel():
-        return _triton_kernel()(features)
+    if features.is_cuda and features.is_contiguous(memory_format=torch.channels_last) and _fits(features.shape):
+        return _kernel(features.device)(features)
     return reference(features)
 
 
 def reference(features: Tensor) -> Tensor:
+    """The same by PyTorch, on any device."""
     return F.pad(features, (1, 1, 1, 1), mode="reflect")
 
 
-def _triton_kernel():
+def _fits(shape: torch.Size) -> bool:
+    images, channels, height, width = shape
+    return images * channels * (height + 2) * (width + 2) < 2**31
+
+
+@functools.cache
+def _kernel(device: torch.device) -> Callable[[Tensor], Tensor]:
+    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return reference
     try:
         from deblur_core.models.triton_reflect_pad import pad
     except ImportError:
-        return None
+        return reference
     return pad

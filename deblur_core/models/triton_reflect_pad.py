@@ -44,7 +44,8 @@ class _Pad(torch.autograd.Function):
     def forward(ctx, x: Tensor) -> Tensor:
         b, c, h, w = ctx.shape = x.shape
         out = torch.empty((b, c, h + 2, w + 2), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        _forward[(triton.cdiv(out.numel(), BLOCK),)](x, out, h, w, c, out.numel(), BLOCK)
+        with torch.cuda.device_of(x):
+            _forward[(triton.cdiv(out.numel(), BLOCK),)](x, out, h, w, c, out.numel(), BLOCK)
         return out
 
     @staticmethod
@@ -53,7 +54,8 @@ class _Pad(torch.autograd.Function):
         _, c, h, w = ctx.shape
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         out = torch.empty(ctx.shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last)
-        _backward[(triton.cdiv(out.numel(), BLOCK),)](gradient, out, h, w, c, out.numel(), BLOCK)
+        with torch.cuda.device_of(gradient):
+            _backward[(triton.cdiv(out.numel(), BLOCK),)](gradient, out, h, w, c, out.numel(), BLOCK)
         return out
 
 

@@ -49,12 +49,14 @@ class Bfloat16:
         return self.twin(z.to(torch.bfloat16))
 
     def refresh(self) -> None:
+        """Round the weights anew, and forget the twin's gradients."""
         with torch.no_grad():
             torch._foreach_copy_(self.twin_weights, self.weights)
         for weight in self.twin_weights:
             weight.grad = None
 
     def return_gradients(self) -> None:
+        """Give the network, in float32, the gradients that the twin has."""
         drawn = [
             (weight, twin)
             for weight, twin in zip(self.weights, self.twin_weights, strict=True)
@@ -71,31 +73,33 @@ def rounded(network: nn.Module, precision: str, device: str | torch.device) -> B
 
 
 class Captured:
-    """Runs a function eagerly a few times, then records it as a CUDA graph and replays that.
+    """Calls of one function: a few run eagerly, the next is recorded as a CUDA graph, all others replay that.
 
     Eager calls and the recording hold one lock: threads that optimise other pictures on the same GPU only replay then.
+    The function is passed and not kept: it is most often a method of what owns this, and the memory of a run that is
+    over would have to wait for Python's garbage collection.
     """
 
     lock = threading.Lock()
 
-    def __init__(self, function: Callable[[], None], eager_calls: int = 3):
-        self.function, self.eager_calls = function, eager_calls
+    def __init__(self, eager_calls: int = 3):
+        self.eager_calls = eager_calls
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, function: Callable[[], None]) -> None:
         if self.graph is not None:
             self.graph.replay()
         elif self.eager_calls > 0:
             self.eager_calls -= 1
             with self.lock:
-                self.function()
+                function()
         else:
             with self.lock:
                 self.graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(
                     self.graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"
                 ):
-                    self.function()
+                    function()
             self.graph.replay()
 
 

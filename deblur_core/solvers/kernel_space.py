@@ -37,6 +37,7 @@ from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import arithmetic
 from deblur_core.solvers.losses import SimilarityLoss, hyper_laplacian
+from deblur_core.solvers.nonblind import check_values
 from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknown, measure_cost, run
 
 Operator = KernelSpace | CompactKernelSpace | LinearKernelSpace
@@ -125,13 +126,12 @@ def deblur(
 
 
 def check_input(model: Operator, y: Tensor) -> None:
-    """Raises UsageError unless y is one finite colour picture that the operator can blur."""
+    """Raises UsageError unless y is one colour picture in [0, 1] that the operator can blur."""
     if y.ndim != 4 or y.shape[:2] != (1, 3):
         raise UsageError(f"Deblurring takes one colour picture of shape (1, 3, h, w), not {tuple(y.shape)}.")
     if min(y.shape[-2:]) < 33:
         raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 33x33 is the least.")
-    if not torch.isfinite(y).all():
-        raise UsageError("The picture holds values that are not finite numbers.")
+    check_values(y)
     model.kernel_shape(*y.shape[-2:])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from deblur_core import data
@@ -24,11 +25,15 @@ Solver = Callable[[Tensor], tuple[Tensor | None, Tensor]]
 """A blind method: luma (1, 1, h, w) -> sharp luma or None, and k (1, kh, kw) for true convolution."""
 
 
-def deblur(y: Tensor, solve: Solver, side: int | None, weight: float | None = None) -> tuple[Tensor, Tensor]:
+def deblur(
+    y: Tensor, solve: Solver, side: int | None, weight: float | None = None, device: str | torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """x, like y, and the kernel k (1, kh, kw) that `solve` finds in the window of `side` px with the strongest edges.
 
     y (1, 1 or 3, h, w) in [0, 1]. Where y is hardly larger than the window, or side is None, `solve` gets the whole
-    luma, and the picture it returns, if it returns one, is the answer; else x is `nonblind.sparse_irls` with `weight`.
+    luma, and the picture it returns, if it returns one, is the answer; else x is `nonblind.sparse_irls` with `weight`,
+    computed on `device` (default: y's), with about 110 bytes a pixel; on one CPU core it takes 10 to 20 seconds for a
+    million pixels.
     Raises UsageError for another shape of y and what `solve` raises. Warns of saturation, before anything is solved, by
     the share of the window or of the whole, whichever is larger.
     """
@@ -38,7 +43,8 @@ def deblur(y: Tensor, solve: Solver, side: int | None, weight: float | None = No
     with nonblind.without_warning("saturated"):
         x, k = solve(luma[..., rows, columns])
     if x is None or window != place(luma, None):
-        x = nonblind.sparse_irls(luma, k, weight, observed=luma < SATURATED)
+        seen, there = luma.to(device or y.device), k.to(device or y.device)
+        x = nonblind.sparse_irls(seen, there, weight, observed=seen < SATURATED).to(y.device)
     return recolour(x, y), k
 
 

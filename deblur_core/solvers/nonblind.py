@@ -47,6 +47,7 @@ def hyper_laplacian(y: Tensor, k: Tensor, weight: float | None = None, alpha: fl
     if not 0 < alpha <= 1:
         raise UsageError(f"The exponent of a hyper-Laplacian prior lies in (0, 1], and is not {alpha}: try 2/3.")
     y, k, weight = _checked(y, k, weight)
+    _check_positive(weight)
     padded, top, left = periodic(y, k)
     grid = padded.shape[-2:]
     k_hat, differences = transfer(k, grid), difference_spectra(grid, y)
@@ -200,6 +201,7 @@ def conjugate_gradients(
 def wiener(y: Tensor, k: Tensor, weight: float | None = None) -> Tensor:
     """scikit-image's Wiener filter: least squares with weight ‖Laplacian of x‖², on the padded and tapered picture."""
     y, k, weight = _checked(y, k, weight, factor=100, power=2, least=4e-3)
+    _check_positive(weight)
     padded, top, left = periodic(y, k)
     x = _channelwise(restoration.wiener, padded, k, balance=weight)
     return x[..., top : top + y.shape[-2], left : left + y.shape[-1]].clamp(0, 1)
@@ -278,8 +280,9 @@ def _checked(
         )
     if k.ndim != 3 or k.shape[0] != 1:
         raise UsageError(f"Deconvolution takes one kernel (1, kh, kw), not {tuple(k.shape)}.")
-    if not (torch.isfinite(y).all() and torch.isfinite(k).all()):
-        raise UsageError("The picture or the kernel holds values that are not finite numbers.")
+    check_values(y)
+    if not torch.isfinite(k).all():
+        raise UsageError("The kernel holds values that are not finite numbers.")
     if (k < 0).any():
         raise UsageError(
             f"The blur kernel has negative values (least: {k.min():.3g}): clip it at zero, then normalise."
@@ -301,6 +304,22 @@ def _checked(
     if weight is None:
         weight = max(factor * noise_level(y) ** power, least)
     return y, k, weight
+
+
+def _check_positive(weight: float) -> None:
+    if weight == 0:
+        raise UsageError(
+            "Without a prior nothing is known of the frequencies that the kernel removes: the weight must be positive."
+        )
+
+
+def check_values(y: Tensor) -> None:
+    """Raises UsageError unless y, of any shape, holds floats that are finite and in [0, 1], up to a little noise."""
+    if not torch.isfinite(y).all():
+        raise UsageError("The picture holds values that are not finite numbers.")
+    # Noise may leave the range a little, other units leave it at once.
+    if not y.is_floating_point() or (y.numel() and (y.min() < -0.5 or y.max() > 1.5)):
+        raise UsageError("Pictures are floats with values from 0 to 1: divide 8-bit levels by 255.")
 
 
 def noise_level(y: Tensor) -> float:

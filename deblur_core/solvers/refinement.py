@@ -23,6 +23,7 @@ from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import Schedule, remove_noise
 from deblur_core.models.refinement import Refinement, pad_to_multiple
 from deblur_core.solvers.acceleration import Captured, arithmetic, own_stream
+from deblur_core.solvers.nonblind import check_values
 
 PIXELS = {"cpu": 2**16, "cuda": 2**20}
 """Pixels drawn at a time. On a CPU more take longer in sum: their features no longer fit into memory that is already
@@ -131,11 +132,7 @@ def check_input(blurry: Tensor, seeds: Sequence[int], batch: int | None) -> None
     """Raises UsageError unless these are finite colour pictures and different seeds."""
     if blurry.ndim != 4 or blurry.shape[1] != 3 or not blurry.numel():
         raise UsageError(f"Refinement takes colour pictures of shape (b, 3, h, w), not {tuple(blurry.shape)}.")
-    if not torch.isfinite(blurry).all():
-        raise UsageError("The picture holds values that are not finite numbers.")
-    # Noise may leave the range a little, other units leave it at once.
-    if not blurry.is_floating_point() or blurry.min() < -0.5 or blurry.max() > 1.5:
-        raise UsageError("Refinement takes pictures with values from 0 to 1: divide 8-bit levels by 255.")
+    check_values(blurry)
     if len(seeds) < 1:
         raise UsageError("At least one sample must be drawn: pass a seed for each.")
     if len(set(seeds)) < len(seeds):
@@ -154,7 +151,7 @@ class _Denoiser:
         self.inputs = torch.empty((b, 2 * c, h, w), dtype=model.dtype, device=device, memory_format=torch.channels_last)
         self.noisy, self.blurry = self.inputs.split(c, 1)
         self.alpha_bar = torch.empty(b, device=device)
-        self.run = Captured(self._run) if device.type == "cuda" else self._run
+        self.graph = Captured() if device.type == "cuda" else None
 
     def of(self, blurry: Tensor) -> _Denoiser:
         """The same for another y, as `Refinement.scaled` has it."""
@@ -164,7 +161,10 @@ class _Denoiser:
     def __call__(self, z: Tensor, alpha_bar: float) -> Tensor:
         self.noisy.copy_(z)
         self.alpha_bar.fill_(alpha_bar)
-        self.run()
+        if self.graph is None:
+            self._run()
+        else:
+            self.graph(self._run)
         return self.noise.float()
 
     def _run(self) -> None:

@@ -137,7 +137,7 @@ def deblur(
 
 
 def check_input(y: Tensor, kernel_size: int) -> None:
-    """Raises UsageError unless y is one finite luma picture and the kernel size is odd, at least 3 and smaller."""
+    """Raises UsageError unless y is one luma picture in [0, 1] and the kernel size is odd, at least 3 and smaller."""
     if y.ndim != 4 or y.shape[:2] != (1, 1):
         raise UsageError(
             f"Blind deconvolution takes one luma picture of shape (1, 1, h, w), not {tuple(y.shape)}: "
@@ -145,8 +145,7 @@ def check_input(y: Tensor, kernel_size: int) -> None:
         )
     if min(y.shape[-2:]) < 32:
         raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 32x32 is the least.")
-    if not torch.isfinite(y).all():
-        raise UsageError("The picture holds values that are not finite numbers.")
+    nonblind.check_values(y)
     if kernel_size < 3 or kernel_size % 2 == 0:
         raise UsageError(f"The kernel size must be an odd number of at least 3, not {kernel_size}.")
     if kernel_size >= min(y.shape[-2:]):

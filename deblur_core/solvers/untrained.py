@@ -8,6 +8,7 @@ one a step on x's weights with k fixed, then one on k's with x fixed. What is mi
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -107,7 +108,7 @@ class Optimisation:
         self.mean = (torch.zeros_like(self.x), torch.zeros_like(self.k))
         self.averaged = 0
         self.snapshots: dict[int, tuple[Tensor, Tensor]] = {}
-        self._steps: dict[Phase, Callable[[], None]] = {}
+        self._graphs: dict[Phase, Captured] = {}
 
     @property
     def phase(self) -> Phase:
@@ -116,16 +117,18 @@ class Optimisation:
         return next((phase for phase in self.phases if share < phase.until), self.phases[-1])
 
     def step(self) -> None:
+        """The next iteration."""
         share, phase = self.iteration / self.iterations, self.phase
         self._set_rates(self.fall ** sum(share >= at for at in self.falls_at))
         for unknown, z, perturbation in zip(self.unknowns, self.inputs, self.perturbations, strict=True):
             if unknown.noise:
                 perturbation.normal_(std=unknown.noise, generator=self.noise)
                 torch.add(unknown.z, perturbation, out=z)
-        if phase not in self._steps:
-            plain = partial(self._optimise, phase)
-            self._steps[phase] = Captured(plain) if self.device.type == "cuda" else plain
-        self._steps[phase]()
+        optimise = partial(self._optimise, phase)
+        if self.device.type == "cuda":
+            self._graphs.setdefault(phase, Captured())(optimise)
+        else:
+            optimise()
         self.losses[self.iteration] = self.loss
         if share >= self.average_from:
             self.averaged += 1
@@ -173,11 +176,13 @@ class Optimisation:
         return inside.cpu().clone(), k.cpu().clone()
 
     def keep_snapshot(self) -> None:
+        """Keep x and k of the last iteration, never a mean."""
         averaged, self.averaged = self.averaged, 0
         self.snapshots[self.iteration] = self.answer()
         self.averaged = averaged
 
     def state(self) -> dict:
+        """What `restore` takes to go on from here."""
         return {
             "iteration": self.iteration,
             "losses": self.losses,
@@ -193,7 +198,12 @@ class Optimisation:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
+    def can_restore(self, state: dict) -> bool:
+        """Whether a state is of this kind of device: generators of another kind cannot go on from it."""
+        return state["noise"].shape == self.noise.get_state().shape
+
     def restore(self, state: dict) -> None:
+        """Go on from where a state was taken."""
         self.iteration, self.averaged = state["iteration"], state["averaged"]
         self.snapshots = state["snapshots"]
         own = (self.losses, self.residuals, *self.mean, *(unknown.z for unknown in self.unknowns), self.x, self.k)
@@ -222,14 +232,21 @@ def run(
     """Take a run from where its checkpoint is, or from the start, to its end.
 
     Args: start, makes the run; score, of x, for progress only; snapshots, iterations after which x and k are kept;
-    checkpoint, an object with load() and save(state); progress, called as progress(iteration, iterations, loss=...,
-    psnr=...). Raises DeblurError when the optimisation diverges.
+    checkpoint, an object with load() and save(state), which is of use on the same kind of device; progress, called as
+    progress(iteration, iterations, loss=..., psnr=...). Raises DeblurError when the optimisation diverges.
     """
     with own_stream(device):
         started = last_saved = time.perf_counter()
         of = start()
         if state := checkpoint and checkpoint.load():
-            of.restore(state)
+            if of.can_restore(state):
+                of.restore(state)
+            else:
+                warnings.warn(
+                    "The checkpoint was made on another kind of device, which draws other random numbers: this run "
+                    "starts again.",
+                    stacklevel=3,
+                )
         while of.iteration < of.iterations:
             of.step()
             if of.iteration in snapshots:

@@ -1,4 +1,4 @@
-"""Large kernels and colour: Lai's benchmark and real photographs (SelfDeblur, Table 4, Figures 6 and 7; claim C1.11).
+"""Large kernels and colour: Lai's benchmark and real photographs (SelfDeblur, Table 4, Figures 1, 6 and 7; C1.11).
 
 Every blind method finds its kernel in the same window of the blurry luma, that with the strongest edges, and the same
 deconvolution of the whole picture follows (`solvers.large_picture`; Δ in the tables). SelfDeblur's own picture, which
@@ -341,7 +341,7 @@ def _gains(found: dict[str, list[dict[str, Any]]]) -> Figure:
 
 
 def _pictures(results: list[Result]) -> list[Figure]:
-    """Figure 6: every pair that all methods have, one a row."""
+    """Figure 6: every pair that all methods have, one a row. One of them has lamps, as the picture in Figure 1."""
     chosen = _by_pair(results)
     columns = (KNOWN, *RIVALS, OURS)
     rows = [runs for runs in chosen.values() if set(columns) <= runs.keys() and runs[OURS].arrays]
@@ -355,6 +355,8 @@ def _pictures(results: list[Result]) -> list[Figure]:
             _show_result(axes, runs[name], target, f"{name}\n{runs[name].values['found']['whole']['psnr']:.1f} dB")
         show_image(line[-1], _plane(target.sharp), "truth")
     caption = "Built-in pictures, whole, with the kernels found: compare the kernels first, then look for rings."
+    if any(runs[KNOWN].values["category"] == "saturated" for runs in rows):
+        caption += " The rocket stands for the paper's Figure 1: its lamps are saturated, and no convolution of them."
     return [Figure("pictures", figure, caption)]
 
 

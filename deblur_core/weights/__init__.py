@@ -42,10 +42,16 @@ def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], fold
 
 
 def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """What made these weights: recipe, data, seed, hardware, date, scores, sha256."""
+    """What made these weights: recipe, data, seed, hardware, date, scores, sha256.
+
+    Raises UsageError where there are no such weights, DeblurError where their card is damaged.
+    """
     path = folder / f"{name}.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or "sha256" not in found:
+            raise ValueError("no checksum")
+        return found
     except FileNotFoundError as error:
         there = ", ".join(names(folder)) or "none"
         raise UsageError(

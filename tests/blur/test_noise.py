@@ -33,16 +33,8 @@ def test_gaussian_noise_has_its_moments():
     assert (noise.abs() > 0.1).float().mean().item() == pytest.approx(math.erfc(1 / 2**0.5), abs=0.01)
 
 
-def test_uniform_noise_has_its_moments():
-    noise = blur.add_uniform(torch.zeros(1, 1, 300, 300), 0.01, seeded())
-    assert noise.min() >= 0 and noise.max() < 0.01
-    assert noise.mean().item() == pytest.approx(0.005, rel=0.02)
-    assert noise.std().item() == pytest.approx(0.01 / 12**0.5, rel=0.02)
-
-
-@pytest.mark.parametrize("add", [blur.add_gaussian, blur.add_uniform])
-def test_noise_belongs_to_its_generator(add):
-    y = torch.zeros(1, 3, 5, 5)
+def test_noise_belongs_to_its_generator():
+    y, add = torch.zeros(1, 3, 5, 5), blur.add_gaussian
     assert torch.equal(add(y, 0.1, seeded(1)), add(y, 0.1, seeded(1)))
     assert not torch.equal(add(y, 0.1, seeded(1)), add(y, 0.1, seeded(2)))
     assert torch.equal(add(y, 0.0, seeded(1)), y)

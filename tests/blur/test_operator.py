@@ -177,6 +177,8 @@ def test_other_misuse_is_refused(monkeypatch):
         blur.convolve((255 * x).byte(), k)
     with pytest.raises(UsageError, match="larger than half the 11x11 kernel"):
         blur.pad_for_same(x, 11, "reflect")
+    with pytest.raises(UsageError, match="Unknown padding 'mirror'"):
+        blur.pad_for_same(x, 3, "mirror")
     with pytest.raises(UsageError, match="one device"):
         blur.convolve(x, k.to("meta"))
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -111,3 +112,6 @@ def test_impossible_shapes_are_refused():
         psf.gaussian(9, 0)
     with pytest.raises(UsageError, match="extent"):
         psf.camera_shake(9, 0, extent=1.5)
+    for path in ([[-3.0], [0.0]], [[0.0], [5.0]], [[float("nan")], [0.0]]):  # the first wrapped around, unnoticed
+        with pytest.raises(UsageError, match="leaves a kernel of 5x5"):
+            psf.rasterize(np.array(path), 5)

@@ -75,7 +75,10 @@ def test_inception_features_are_those_of_torch_fidelity(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "is_intact", lambda path, local: True)
     backbones.inception_network.cache_clear()
     patches = torch.randint(0, 256, (2, 3, 299, 299), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
     features = metrics.inception_features(patches / 255)
+    assert torch.equal(before, torch.get_rng_state())  # its first weights are drawn, and replaced
     backbones.inception_network.cache_clear()
     with torch.no_grad():
         torch.testing.assert_close(features, network(patches)[0])

@@ -1,9 +1,14 @@
 """The mirrored border: interpreted on the CPU, compiled on a GPU where there is one."""
 
+import importlib
+import sys
+
 import pytest
 import torch
 
 from deblur_core.models.reflect_pad import reference, reflect_pad
+
+reflect_pad_module = importlib.import_module("deblur_core.models.reflect_pad")
 
 SHAPES = [(1, 8, 2, 2), (1, 1, 3, 2), (2, 5, 7, 4), (1, 16, 17, 31), (1, 3, 64, 65)]
 
@@ -48,3 +53,19 @@ def test_padding_is_adjoint_to_its_gradient(interpreter, interpreted_pad):
 def test_on_the_cpu_pytorch_pads():
     x = torch.rand(1, 2, 4, 5)
     assert torch.equal(reflect_pad(x), torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"))
+
+
+def test_a_gpu_that_triton_does_not_know_is_padded_for_by_pytorch(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    for capability, known in (((7, 5), False), ((8, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        pytest.importorskip("triton", reason="Triton is not installed")
+        chosen = reflect_pad_module._kernel.__wrapped__(torch.device("cuda", 0))
+        assert (chosen is not reference) == known
+    monkeypatch.setitem(sys.modules, "deblur_core.models.triton_reflect_pad", None)  # as where Triton is missing
+    assert reflect_pad_module._kernel.__wrapped__(torch.device("cuda", 0)) is reference
+
+
+def test_maps_beyond_32_bit_indices_are_left_to_pytorch():
+    assert reflect_pad_module._fits(torch.Size((1, 144, 2000, 3000)))
+    assert not reflect_pad_module._fits(torch.Size((1, 144, 4000, 6000)))

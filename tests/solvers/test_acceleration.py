@@ -1,5 +1,7 @@
 """Which arithmetic a recipe gets: fast where the processor computes in bfloat16, exact where it would emulate it."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import linear_schedule
 from deblur_core.models.refinement import Design, Refinement
 from deblur_core.runs import computes_in_bfloat16
-from deblur_core.solvers import acceleration, selfdeblur
+from deblur_core.solvers import acceleration, refinement, selfdeblur, untrained
 from deblur_core.solvers.acceleration import Bfloat16, arithmetic
 from deblur_core.solvers.refinement import refine
 from deblur_core.studies import pairs
@@ -38,6 +40,26 @@ def test_the_processor_s_own_list_of_instructions_decides():
         pytest.skip("no /proc/cpuinfo here")
     flags = CPUINFO.read_text()
     assert computes_in_bfloat16() == ("avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+def test_the_memory_of_a_run_is_free_as_soon_as_it_is_over(monkeypatch):
+    """Not only when Python looks for cycles: on a GPU, recorded graphs hold all that an iteration computes."""
+    kept = []
+    for owner in (untrained.Optimisation, refinement._Denoiser):
+        begin = owner.__init__
+
+        def watched(self, *args, begin=begin, **options):
+            begin(self, *args, **options)
+            kept.append(weakref.ref(self))
+
+        monkeypatch.setattr(owner, "__init__", watched)
+    gc.disable()
+    try:
+        selfdeblur.deblur(torch.full((1, 1, 32, 32), 0.5), 5, pairs.SMOKE)
+        refine(Refinement(Design(4, 4, (1, 2), blocks=1)), torch.rand(1, 3, 16, 16), linear_schedule(3, 0.95))
+        assert [run() for run in kept] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_other_formats_are_refused():

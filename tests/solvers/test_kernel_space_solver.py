@@ -192,6 +192,8 @@ def test_pictures_with_nan_and_unknown_recipes_are_refused(model, y):
     broken[0, 0, 3, 3] = torch.nan
     with pytest.raises(UsageError, match="finite"):
         deblur(model, broken, TINY)
+    with pytest.raises(UsageError, match="divide 8-bit levels by 255"):
+        deblur(model, 255 * y, TINY)
     with pytest.raises(UsageError, match="released"):
         kernel_space.recipe("fast")
 
@@ -231,6 +233,6 @@ def test_captured_iterations_follow_eager_ones(model, y, monkeypatch):
     from deblur_core.solvers import acceleration
 
     captured = deblur(model, y, TINY, device="cuda")
-    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self: self.function())
+    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self, function: function())
     eager = deblur(model, y, TINY, device="cuda")
     assert captured.losses == pytest.approx(eager.losses, rel=1e-2)

@@ -66,6 +66,18 @@ def test_a_solver_that_saw_the_whole_picture_has_the_last_word(coffee, side):
     assert x is drawn
 
 
+def test_the_picture_is_deconvolved_on_the_device_asked_for(coffee, monkeypatch):
+    devices = []
+
+    def watched(luma, k, weight, observed):
+        devices.extend(tensor.device.type for tensor in (luma, k, observed))
+        return torch.zeros(luma.shape)
+
+    monkeypatch.setattr(nonblind, "sparse_irls", watched)
+    x, k = deblur(coffee.blurry, lambda window: (None, coffee.kernel), 96, device="meta")
+    assert devices == ["meta"] * 3 and x.device.type == k.device.type == "cpu"
+
+
 def test_what_a_solver_drew_in_its_window_alone_is_not_the_answer(coffee):
     x, _ = deblur(luma_of(coffee.blurry), lambda window: (torch.zeros_like(window), coffee.kernel), 96)
     assert x.shape == (1, 1, 400, 600) and x.mean() > 0.1

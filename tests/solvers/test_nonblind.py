@@ -230,6 +230,8 @@ NEGATIVE = torch.tensor([[[0.6, -0.2, 0.6]]])
         (Y, NEGATIVE, "negative values .* clip"),
         (Y, K * math.nan, "not finite"),
         (Y * math.nan, K, "not finite"),
+        (Y * 255, K, "divide 8-bit levels by 255"),
+        ((Y * 255).byte(), K, "divide 8-bit levels by 255"),
         (Y, blur.psf.delta(21), "larger picture or a smaller kernel"),
         (Y[0], K, "one picture"),
         (torch.cat([Y, Y]), K, "one by one"),
@@ -247,6 +249,9 @@ def test_impossible_settings_are_refused():
         nonblind.sparse_irls(Y, K, -1)
     with pytest.raises(UsageError, match="exponent"):
         nonblind.hyper_laplacian(Y, K, alpha=2)
+    for solver in (nonblind.hyper_laplacian, nonblind.wiener):  # where the kernel has a zero, 0 / 0
+        with pytest.raises(UsageError, match="must be positive"):
+            solver(Y, torch.full((1, 2, 2), 0.25), 0.0)
 
 
 def test_a_saturated_picture_is_warned_of_and_others_are_not():

@@ -107,6 +107,17 @@ def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
     assert torch.equal(resumed.snapshots[3][0], undisturbed.snapshots[3][0])
 
 
+def test_a_checkpoint_of_another_kind_of_device_is_left_alone(y, tmp_path):
+    """Its generator cannot go on here; what it would have drawn is not what is drawn from the start."""
+    started = selfdeblur.optimisation(y, 9, TINY, 0, "cpu")
+    started.step()
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    checkpoint.save(started.state() | {"noise": torch.zeros(16, dtype=torch.uint8)})  # as that of a GPU
+    with pytest.warns(UserWarning, match="another kind of device"):
+        again = deblur(y, 9, TINY, checkpoint=checkpoint)
+    assert same(again, deblur(y, 9, TINY))
+
+
 def test_golden_run(y):
     """Locks the numerics: a change here changes every recorded result, so raise the task's numerics version with it.
 
@@ -191,6 +202,11 @@ def test_pictures_with_nan_are_refused():
         check_input(y, 9)
 
 
+def test_pictures_in_8_bit_levels_are_refused():
+    with pytest.raises(UsageError, match="divide 8-bit levels by 255"):
+        check_input(255 * torch.rand(1, 1, 64, 64), 9)
+
+
 def test_a_diverged_run_says_so(y):
     with pytest.raises(DeblurError, match="diverged"):
         deblur(y, 9, replace(TINY, image_rate=float("inf")))
@@ -207,6 +223,6 @@ def test_captured_iterations_follow_eager_ones(y, monkeypatch):
     from deblur_core.solvers import acceleration
 
     captured = deblur(y, 9, TINY, device="cuda")
-    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self: self.function())
+    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self, function: function())
     eager = deblur(y, 9, TINY, device="cuda")
     assert captured.losses == pytest.approx(eager.losses, rel=1e-2)
