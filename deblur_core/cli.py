@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
-from collections.abc import Sequence
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +21,7 @@ from deblur_core.errors import DeblurError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 failed, 2 wrong usage, 130 interrupted."""
+    usual, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         chosen = _parser().parse_args(arguments)
         chosen.run(chosen)
@@ -34,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("DEBLUR_DEBUG"):
             raise
         return _fail(f"{_cause(error)}. With DEBLUR_DEBUG=1 the command shows where.", 1)
+    finally:
+        warnings.formatwarning = usual
+
+
+def _warning(message: Warning | str, *_: Any) -> str:
+    return f"deblur: warning: {message}\n"
 
 
 def _cause(error: Exception) -> str:
@@ -69,19 +80,21 @@ def _parser() -> argparse.ArgumentParser:
 
     claims = commands.add_parser("claims", help="what the papers state, what was measured here, and the verdicts")
     claims.set_defaults(run=_claims)
-    claims.add_argument("--json", action="store_true")
+    claims.add_argument("ids", nargs="*", metavar="ID", help="such as C1.1, or C1 for a whole paper (default: all)")
+    _add_json(claims)
 
-    photo = commands.add_parser("photo", help="deblur a picture of your own")
+    photo = commands.add_parser("photo", help="deblur a picture of your own", epilog="Writes IMAGE_deblurred.png, "
+                                "IMAGE_kernel.png and IMAGE_before_after.png.")  # fmt: skip
     photo.set_defaults(run=_photo)
-    photo.add_argument("image", type=Path)
-    wanted = "odd, at least the extent of the blur in pixels; if unknown, rather large"
+    photo.add_argument("image", type=Path, help="JPEG, PNG or TIFF, in grey or colour")
+    wanted = "odd, at least the extent of the blur in pixels; if unknown, rather large (for selfdeblur)"
     photo.add_argument("--kernel-size", type=int, metavar="K", help=wanted)
     photo.add_argument("--method", default="selfdeblur", help="selfdeblur (default), one kernel for the whole picture; "
                        "or kernel_space, blur that differs from place to place, of unknown size")  # fmt: skip
-    photo.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR")
+    photo.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: the current folder")
     photo.add_argument("--recipe", default="quick", help="quick (default), released or paper")
-    photo.add_argument("--iterations", type=int, help="default: the recipe's")
-    photo.add_argument("--seed", type=int, default=0)
+    photo.add_argument("--iterations", type=int, metavar="N", help="default: the recipe's")
+    _add_seed(photo)
     photo.add_argument(
         "--whole", action="store_true", help="let SelfDeblur draw all of a large picture, as the paper does"
     )
@@ -91,49 +104,72 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(run=_data)
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument("dataset", nargs="?", help="all of them where left out")
-    data.add_argument("--json", action="store_true")
+    _add_json(data)
 
     train = commands.add_parser("train", help="train a model again")
     train.set_defaults(run=_train)
-    train.add_argument("model")
+    train.add_argument("model", help="a wrong name is answered with the list of models")
     train.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
-    train.add_argument("--steps", type=int, help="default: the profile's")
+    steps = _number(int, 1, math.inf, "a whole number of at least 1")
+    train.add_argument("--steps", type=steps, metavar="N", help="default: the profile's")
     train.add_argument("--data", action="append", metavar="SOURCE", help="sharp pictures to blur: builtin, CBSD68, "
                        "Kodak24 or a folder; filmed pairs: gopro, gopro_averaged, gopro:PATH, reds:PATH, or sharp "
                        "frames to average, frames:PATH; repeatable")  # fmt: skip
-    train.add_argument("--seed", type=int, default=0)
+    _add_seed(train)
     train.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: weights/ in DEBLUR_HOME")
     _add_device(train)
 
     models = commands.add_parser("models", help="parameters and multiply-adds of every network")
     models.set_defaults(run=_models)
     models.add_argument("--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"), help="of the picture")
-    models.add_argument("--json", action="store_true")
+    _add_json(models)
 
     bench = commands.add_parser("bench", help="speed, beside what one would otherwise call")
     bench.set_defaults(run=_bench)
-    bench.add_argument("--json", action="store_true")
+    _add_json(bench)
     _add_device(bench)
 
     results = commands.add_parser("results", help="finished jobs: list, pack, unpack, clean, record")
     results.set_defaults(run=_results)
     actions = results.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="how much of each study is done").add_argument("--json", action="store_true")
+    _add_json(actions.add_parser("list", help="how much of each study is done"))
     pack = actions.add_parser("pack", help="write finished jobs to one file")
     pack.add_argument("file", type=Path)
     pack.add_argument("--only", metavar="STUDY", help="the jobs of one study, at every profile")
     actions.add_parser("unpack", help="add the jobs of such a file").add_argument("file", type=Path)
     clean = actions.add_parser("clean", help="delete jobs, checkpoints or damaged entries")
     clean.add_argument("part", nargs="+", choices=("store", "checkpoints", "damaged"))
-    clean.add_argument("--older-than", type=float, default=0.0, metavar="DAYS")
+    days = _number(float, 0, math.inf, "a number of days, 0 or more")
+    clean.add_argument("--older-than", type=days, default=0.0, metavar="DAYS", help="default: of any age")
     record = actions.add_parser("record", help="write a study's numbers to reports/recorded/")
     record.add_argument("study")
     record.add_argument("profile")
 
     doctor = commands.add_parser("doctor", help="what this machine can do")
     doctor.set_defaults(run=_doctor)
-    doctor.add_argument("--json", action="store_true")
+    _add_json(doctor)
     return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for a machine to read")
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=_number(int, 0, 2**63 - 1, "a whole number from 0 to 2^63 - 1"),
+                        default=0, metavar="N", help="another number is another run (default: 0)")  # fmt: skip
+
+
+def _number(kind: type, least: int, most: float, wanted: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            if least <= (value := kind(text)) <= most:
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"'{text}' is not {wanted}")
+
+    return parse
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -159,14 +195,28 @@ def _claims(arguments: argparse.Namespace) -> None:
 
     every = studies.discover().values()
     rows = board.board(every, board.gather(every, studies.default_store()))
+    for name in arguments.ids:
+        if not any(_is_or_in(row.claim.id, name) for row in rows):
+            raise UsageError(f"There is no claim '{name}': give an id such as {rows[0].claim.id}, or C1 for a paper.")
+    rows = [row for row in rows if not arguments.ids or any(_is_or_in(row.claim.id, name) for name in arguments.ids)]
     if arguments.json:
         _print_json([row.to_json() for row in rows])
         return
     for row in rows:
-        claim, ours = row.claim, "; ".join(filter(None, (row.ours, row.interval)))
+        claim = row.claim
         print(f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}")
-        print(f"       {claim.statement}\n       paper: {claim.paper_values}\n       ours:  {ours}\n")
+        measured = map(board.describe, row.evidence.comparisons if row.evidence else ())
+        said = (claim.statement, f"paper: {claim.paper_values}", f"ours:  {row.ours}", *measured)
+        print(*map(_wrapped, said), sep="\n", end="\n\n")
     print(board.summary({row.claim.id: row.verdict for row in rows}))
+
+
+def _is_or_in(claim: str, name: str) -> bool:
+    return claim == name or claim.startswith(f"{name}.")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 110, initial_indent=" " * 7, subsequent_indent=" " * 14, break_on_hyphens=False)
 
 
 def _photo(arguments: argparse.Namespace) -> None:
@@ -194,6 +244,8 @@ def _data(arguments: argparse.Namespace) -> None:
         data.names(arguments.dataset)  # raises for an unknown one
     if arguments.action == "list":
         rows = [row for row in data.describe() if row["dataset"] in datasets]
+        if not arguments.json:  # what a terminal has room for
+            rows = [{name: row[name] for name in ("dataset", "pairs", "where", "licence")} for row in rows]
         _print_rows(rows, arguments.json)
     elif arguments.action == "fetch":
         for dataset in datasets:
@@ -255,6 +307,8 @@ def _models(arguments: argparse.Namespace) -> None:
         for module in _modules_with("models", "variants")
         for name, network, inputs in module.variants(*arguments.size)
     ]
+    if not arguments.json:
+        rows = [row | {"parameters": f"{row['parameters']:,}", "macs": f"{row['macs'] / 1e9:.4g} G"} for row in rows]
     _print_rows(rows, arguments.json)
 
 
@@ -286,6 +340,8 @@ def _results(arguments: argparse.Namespace) -> None:
             study = studies.get(arguments.only)
             wanted = {job.key for profile in study.profiles for job in studies.jobs(study, profile)}
             keys = wanted & set(store.keys())
+        if not (store.keys() if keys is None else keys):
+            raise DeblurError(f"Nothing to pack: {store.root} has no finished job of {arguments.only or 'any study'}.")
         print(f"{store.pack(arguments.file, keys)} jobs packed.")
     elif arguments.action == "unpack":
         print(f"{store.unpack(arguments.file)} jobs were new.")
@@ -294,7 +350,7 @@ def _results(arguments: argparse.Namespace) -> None:
     else:
         study = studies.get(arguments.study)
         found = studies.collect(study, arguments.profile, store)
-        if not found:
+        if not any(job.key in set(store.keys()) for job in studies.jobs(study, arguments.profile)):
             raise DeblurError(
                 f"Nothing to record: run deblur figures --profile {arguments.profile} --only {study.name}."
             )
@@ -309,7 +365,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
         _print_json(facts)
     else:
         for name, fact in facts.items():
-            print(f"{name:16} {fact}")
+            print(f"{name:20} {fact}")
 
 
 def _modules_with(package: str, attribute: str) -> list[Any]:
@@ -327,10 +383,12 @@ def _device(name: str | None) -> str:
 
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UsageError(f"There is no device '{name}': choose cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise DeblurError("PyTorch sees no CUDA device here: leave --device out to run on the CPU.")
+    if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise UsageError(f"There is no device '{name}': PyTorch sees {torch.cuda.device_count()} here, from cuda:0 on.")
     return name
 
 

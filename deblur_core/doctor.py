@@ -21,7 +21,7 @@ def examine() -> dict[str, str]:
     missing = [name for name, module in extras.items() if find_spec(module) is None]
     memory = total_memory()
     facts = {
-        "deblur": f"{machine['deblur_core']}, commit {machine['commit'] or 'unknown'}",
+        "deblur": f"{machine['deblur_core']}, commit {(machine['commit'] or 'unknown')[:12]}",
         "python": f"{machine['python']}, {machine['platform']}",
         "torch": machine["torch"],
         "cpu": f"{machine['cpu']}, {machine['cores']} cores" + (f", {memory / 2**30:.0f} GiB" if memory else ""),

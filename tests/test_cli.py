@@ -101,6 +101,15 @@ def test_help_names_every_command(capsys):
         (("results", "record", "toy", "weekend"), "no profile 'weekend'"),
         (("results", "clean", "everything"), "invalid choice"),
         (("photo", "x.png"), "--kernel-size"),
+        (("photo", "x.png", "--kernel-size", "5", "--seed", "-1"), "'-1' is not a whole number from 0"),
+        (("photo", "x.png", "--kernel-size", "5", "--seed", str(2**63)), "is not a whole number from 0"),
+        (("photo", "x.png", "--method", "kernel_space", "--kernel-size", "5"), "for selfdeblur alone"),
+        (("photo", "x.png", "--method", "kernel_space", "--whole"), "for selfdeblur alone"),
+        (("photo", "x.png", "--kernel-size", "5", "--device", "cudaz"), "no device 'cudaz'"),
+        (("train", "srn", "--steps", "0"), "'0' is not a whole number of at least 1"),
+        (("claims", "C9.9"), "no claim 'C9.9'"),
+        (("results", "clean", "store", "--older-than", "-3"), "0 or more"),
+        (("results", "clean", "store", "--older-than", "nan"), "0 or more"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_2(refused, arguments, sentence):
@@ -119,6 +128,14 @@ def test_photo_wants_at_least_one_iteration_and_a_known_recipe(refused, picture)
 
 def test_photo_checks_where_it_will_write_before_it_works(refused, picture):
     assert "choose another folder" in refused(1, "photo", picture, "--kernel-size", 5, "-o", picture / "below")
+
+
+def test_photo_finds_out_beforehand_that_a_folder_takes_no_files(refused, picture, tmp_path, monkeypatch):
+    def read_only(dir):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("deblur_core.photo.TemporaryFile", read_only)
+    assert "Read-only" in refused(1, "photo", picture, "--kernel-size", 5, "-o", tmp_path)
 
 
 def unreadable(path):
@@ -270,10 +287,23 @@ def test_claims_lists_all_of_them(deblur):
     assert (entries[0]["id"], entries[0]["verdict"], entries[0]["profile"]) == ("C1.1", "inconclusive", "smoke")
     shown = deblur("claims")[1]
     assert "C1.1   inconclusive  smoke" in shown and "33.07 dB" in shown and "no study yet" in shown
+    assert max(map(len, shown.splitlines())) <= 110
+    assert [entry["id"] for entry in json.loads(deblur("claims", "C1.1", "C4.2", "--json")[1])] == ["C1.1", "C4.2"]
+    assert "\n6 claims: " in deblur("claims", "C4")[1]
+
+
+def test_a_damaged_result_is_one_line_of_warning(deblur):
+    deblur("figures", "--profile", "smoke", "--workers", 1)
+    next((home() / "store").glob("*/*/result.json")).write_text("{")
+    done = subprocess.run([sys.executable, "-m", "deblur_core.cli", "results", "pack", "jobs.zip"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and "2 jobs packed" in done.stdout
+    assert done.stderr.startswith("deblur: warning: Stored result") and len(done.stderr.splitlines()) == 1
 
 
 def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_path, monkeypatch):
     assert "Nothing to record" in refused(1, "results", "record", "toy", "smoke")
+    assert "Nothing to pack" in refused(1, "results", "pack", tmp_path / "jobs.zip")
     deblur("figures", "--profile", "smoke", "--workers", 1)
     assert "3 jobs packed" in deblur("results", "pack", tmp_path / "jobs.zip", "--only", "toy")[1]
     monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "elsewhere"))
@@ -283,6 +313,7 @@ def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_p
     (smoke, *_) = json.loads(deblur("results", "list", "--json")[1])
     assert smoke == {"study": "toy", "profile": "smoke", "jobs": 3, "in the store": 0, "recorded": 3}
     assert "gone.zip" in refused(1, "results", "unpack", tmp_path / "gone.zip")
+    assert "Nothing to record" in refused(1, "results", "record", "toy", "smoke"), "it is recorded, not here"
 
 
 def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):

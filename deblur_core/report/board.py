@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deblur_core.runs import Result, Store
-from deblur_core.studies import PROFILES, Study, Table, collect, jobs, recording
-from deblur_core.studies.claims import CHECKS, CLAIMS, PAPERS, VERDICTS, Claim, Comparison, Evidence, verdict
+from deblur_core.studies import PROFILES, Study, collect, jobs, recording
+from deblur_core.studies.claims import CHECKS, CLAIMS, VERDICTS, Claim, Comparison, Evidence, verdict
 from deblur_core.studies.study import DECIDING
 
 Found = Mapping[tuple[str, str], list[Result]]
 """Results by (name of the study, profile); missing or empty where nothing has run."""
+
+_IN_OUR_SETTING = {
+    "reproduced": "as stated",
+    "exact": "as stated",
+    "contradicted": "otherwise",
+    "inconclusive": "open",
+}
+SETTINGS = ("as stated", "otherwise", "open")
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class Row:
         if self.evidence and self.evidence.comparisons and self.profile not in DECIDING:
             return "inconclusive"
         return verdict(self.evidence)
+
+    @property
+    def setting(self) -> str:
+        """Of an inconclusive claim: what its evidence shows in the setting that ran, though it decides nothing."""
+        return setting(self.evidence) if self.evidence and self.verdict == "inconclusive" else ""
 
     @property
     def ours(self) -> str:
@@ -119,6 +132,11 @@ def evidence_of(study: Study, results: list[Result]) -> dict[str, Evidence]:
     return evidence
 
 
+def setting(evidence: Evidence) -> str:
+    """One of SETTINGS: on which side of zero the evidence lies, whether or not it decides the claim."""
+    return _IN_OUR_SETTING[verdict(replace(evidence, reduced=""))]
+
+
 def intervals(evidence: Evidence) -> str:
     return "; ".join(map(describe, evidence.comparisons))
 
@@ -140,33 +158,6 @@ def summary(verdicts: Mapping[str, str]) -> str:
         said = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
         parts += [f"{counts.total()} {kind}: {said}"] if chosen else []
     return "; ".join(parts)
-
-
-def tables(rows: Iterable[Row]) -> list[Table]:
-    """One table a paper."""
-    rows = list(rows)
-    columns = ("id", "where", "statement", "paper's values", "ours", "profile", "95 % interval", "verdict")
-    return [
-        Table(
-            title,
-            columns,
-            [
-                (
-                    row.claim.id,
-                    row.claim.where,
-                    row.claim.statement,
-                    row.claim.paper_values,
-                    row.ours,
-                    row.profile or None,
-                    row.interval or None,
-                    row.verdict,
-                )
-                for row in rows
-                if row.claim.paper == paper
-            ],
-        )
-        for paper, title in PAPERS.items()
-    ]
 
 
 def _digits(value: float) -> str:

@@ -17,40 +17,50 @@ from typing import Any
 
 from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
-from deblur_core.report import board
+from deblur_core.report import board, claims_page
 from deblur_core.report.page import page
 from deblur_core.runs import Job, Result, Store
-from deblur_core.studies import PROFILES, REPOSITORY, Study, Table, claims, jobs, recorded
+from deblur_core.studies import PROFILES, REPOSITORY, Figure, Study, claims, jobs, recorded
 from deblur_core.studies.claims import PAPERS, VERDICTS
 from deblur_core.studies.study import DECIDING
 
 INTRODUCTION = """# Report
 
-What four deblurring papers state, what this code measured, and whether it holds. `deblur figures` writes this
-page from stored results, nothing by hand. `laptop` is a reduced run on built-in pictures that every machine
-repeats; `overnight` and `paper` are recorded runs, on the papers' own benchmarks where these can be had, else on
-photographs that are blurred here. A verdict is *reproduced* when every 95 % interval is clear of zero on the
-paper's side, *contradicted* when one is clear on the other side and *inconclusive* otherwise. Inconclusive is
-also what only a `laptop` run has measured, and what a run cannot decide whatever it finds, because its method,
-data or machine are others than the paper's where the claim depends on them: then "undecided here" says why.
-*Exact* claims are counts and identities that hold.
+What four deblurring papers state, what this code measured, and whether it holds. `deblur figures` writes this page
+from stored results, nothing by hand. Pages (`.html`) are for a browser: open `index.html` in a copy of this folder.
 """
+
+PROFILES_IN_WORDS = """`laptop` is a reduced run on built-in pictures that every machine repeats. `overnight` and
+`paper` are recorded runs, on the papers' own benchmarks where these can be had, else on photographs that are blurred
+here.
+"""
+
+DECIDES_NOTHING = ", a reduced run, which decides nothing"
 
 
 def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) -> list[board.Row]:
     """Write the report on the store's results at `profile` and the recorded ones; returns its board."""
     found = board.gather(studies, store, only=profile)
     rows = board.board(studies, found)
+    sections, told = [], set[str]()
+    for study in studies:
+        intro = f"{PAPERS[study.paper]}.{_notebook_links(study, output)} · [claims](#board)\n"
+        not_run = f"Not run yet: `deblur figures --only {study.name}` does.\n"
+        shown = _sections(study, found, rows, told, output) or [not_run]
+        sections += [f'<a id="{study.name}"></a>\n', f"## {study.title}\n", intro, *shown]
     parts = [
         INTRODUCTION,
-        "## Claims\n",
         f"{board.summary({row.claim.id: row.verdict for row in rows})}.\n",
-        *map(Table.to_markdown, board.tables(rows)),
+        claims_page.overview(rows).to_markdown(),
+        claims_page.decided(rows, told),
+        _contents(studies),
+        '<a id="board"></a>\n',
+        "## Claims\n",
+        claims_page.HOW_TO_READ,
+        PROFILES_IN_WORDS,
+        *(table.to_markdown() for table in claims_page.tables(rows, told)),
+        *sections,
     ]
-    for study in studies:
-        parts += [f"## {study.title}\n", f"{PAPERS[study.paper]}.{_notebook_links(study, output)}\n"]
-        not_run = f"Not run yet: `deblur figures --only {study.name}` does.\n"
-        parts += _sections(study, found, output) or [not_run]
     text = "\n".join(parts)
     as_json = json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(output / "README.md", text.encode())
@@ -60,30 +70,67 @@ def build(output: Path, profile: str, store: Store, studies: Sequence[Study]) ->
     return rows
 
 
-def _sections(study: Study, found: board.Found, output: Path) -> list[str]:
-    """The largest run first, for it decides the claims."""
-    figures = output / "figures" / study.name
-    shutil.rmtree(figures, ignore_errors=True)
-    parts = []
+def _contents(studies: Sequence[Study]) -> str:
+    """Links to the studies, by paper."""
+    lines = ["**In this report**\n", "- [The claims, one by one](#board)"]
+    for paper, title in PAPERS.items():
+        links = [f"  - [{study.title}](#{study.name})" for study in studies if study.paper == paper]
+        lines += [f"- {title}", *links] if links else []
+    return "\n".join(lines) + "\n"
+
+
+def _sections(study: Study, found: board.Found, rows: Sequence[board.Row], told: set[str], output: Path) -> list[str]:
+    """The largest run first, for it decides the claims. Of smaller ones only what is new stands open; the rest, which
+    says the same of less, is folded away. Claims get into `told` as they are told in full."""
+    shutil.rmtree(output / "figures" / study.name, ignore_errors=True)
+    judged = {row.claim.id: row for row in rows}
+    parts: list[str] = []
+    seen = {"claims again"}
+    for profile, results in _runs_to_tell(study, found):
+        evidence = board.evidence_of(study, results)
+        first = [claims_page.full(judged[name], anchored=True) for name in evidence if name not in told]
+        again = [board.Row(claims.get(name), found, profile) for name, found in evidence.items() if name in told]
+        told.update(evidence)
+        blocks = {f"table {table.title}": table.to_markdown() for table in study.tables(results)}
+        blocks[f"claims at {profile}"] = _listed("Claims", first)
+        blocks["claims again"] = _listed("Claims", [claims_page.full(row, anchored=False) for row in again])
+        for figure in study.figures(results):
+            blocks[f"figure {figure.name}"] = _figure(figure, study, profile, output)
+        repeated = [block for name, block in blocks.items() if block and name in seen]
+        parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
+        parts += [block for name, block in blocks.items() if block and name not in seen]
+        parts += _folded(f"As above, at {profile}{'' if profile in DECIDING else DECIDES_NOTHING}", repeated)
+        seen.update(blocks)
+    return parts
+
+
+def _runs_to_tell(study: Study, found: board.Found) -> list[tuple[str, list[Result]]]:
+    """Profiles and results, the largest first. A study may be the same at several sizes, or what is there of one size
+    a part of another: told once."""
     ran = {profile: found.get((study.name, profile), []) for profile in PROFILES}
     keys = {profile: frozenset(result.job.key for result in results) for profile, results in ran.items()}
+    chosen = []
     for i, profile in reversed(list(enumerate(PROFILES))):
-        results = ran[profile]
-        # A study may be the same at several sizes, or what is there of one size a part of another: told once.
-        wanted = len(jobs(study, profile))
-        others = PROFILES[:i] + (PROFILES[i + 1 :] if len(results) < wanted else ())
-        if not results or any(keys[profile] <= keys[other] for other in others):
-            continue
-        parts += [f"### Profile {profile}\n", f"{conditions(results, wanted)}\n"]
-        parts += [table.to_markdown() for table in study.tables(results)]
-        if evidence := board.evidence_of(study, results):
-            parts.append(_evidence_table(evidence, profile).to_markdown())
-        for figure in study.figures(results):
-            figures.mkdir(parents=True, exist_ok=True)
-            path = figures / f"{figure.name}.{profile}.png"
-            figure.save(path)
-            parts.append(f"![{figure.name}]({path.relative_to(output).as_posix()})\n\n*{figure.caption}*\n")
-    return parts
+        complete = len(ran[profile]) >= len(jobs(study, profile))
+        others = PROFILES[:i] if complete else (*PROFILES[:i], *PROFILES[i + 1 :])
+        if ran[profile] and not any(keys[profile] <= keys[other] for other in others):
+            chosen.append((profile, ran[profile]))
+    return chosen
+
+
+def _figure(figure: Figure, study: Study, profile: str, output: Path) -> str:
+    path = output / "figures" / study.name / f"{figure.name}.{profile}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.save(path)
+    return f"![{figure.name}]({path.relative_to(output).as_posix()})\n\n*{figure.caption}*\n"
+
+
+def _folded(title: str, blocks: Sequence[str]) -> list[str]:
+    return [f"<details><summary>{title}</summary>\n", *blocks, "</details>\n"] if blocks else []
+
+
+def _listed(title: str, items: Sequence[str]) -> str:
+    return "\n".join([f"**{title}**", "", *items, ""]) if items else ""
 
 
 def conditions(results: Sequence[Result], wanted: int) -> str:
@@ -118,13 +165,6 @@ def _hardware(provenance: dict) -> str:
     return provenance["gpu"] or f"{provenance['cores']} cores of {provenance['cpu']}"
 
 
-def _evidence_table(evidence: dict, profile: str) -> Table:
-    judged = [board.Row(claims.get(claim_id), found, profile) for claim_id, found in evidence.items()]
-    rows = [(row.claim.id, row.ours or None, row.interval or None, row.verdict) for row in judged]
-    title = f"Claims at {profile}" + ("" if profile in DECIDING else ", a reduced run, which decides nothing")
-    return Table(title, ("claim", "ours", "95 % interval", "verdict"), rows)
-
-
 def _notebook_links(study: Study, output: Path) -> str:
     source = REPOSITORY / "notebooks" / f"{study.notebook}.ipynb"
     shown = output / "notebooks" / f"{study.notebook}.html"
@@ -143,6 +183,8 @@ def _html(text: str) -> str:
     for name in VERDICTS:
         cell = f'<td class="verdict {name.replace(" ", "-")}">{name}</td>'
         body = body.replace(f"<td>{name}</td>", cell)
+        spoken = rf'<strong>\g<1><span class="{name.replace(" ", "-")}">{name}</span></strong>'
+        body = re.sub(rf"<strong>([\w.]+ )?{name}</strong>", spoken, body)
     return page("Deblurring papers: report", body)
 
 
@@ -153,6 +195,9 @@ def check_links(output: Path) -> None:
         pages = []  # a report on some studies: its notebooks lead to others that were not asked for
     for page_path in (output / "README.md", output / "index.html", *pages):
         pattern = r"\]\(([^)#]+)\)" if page_path.suffix == ".md" else r'(?:href|src)="([^"#]+)"'
-        for link in re.findall(pattern, page_path.read_text(encoding="utf-8")):
+        text = page_path.read_text(encoding="utf-8")
+        if lost := set(re.findall(r"\]\(#([^)]+)\)", text)) - set(re.findall(r'<a id="([^"]+)"></a>', text)):
+            raise DeblurError(f"{page_path} links to #{min(lost)}, which is not there: deblur figures mends it.")
+        for link in re.findall(pattern, text):
             if "://" not in link and not link.startswith("data:") and not (page_path.parent / link).exists():
                 raise DeblurError(f"{page_path} links to {link}, which is not there: deblur figures mends it.")

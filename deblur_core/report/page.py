@@ -22,6 +22,7 @@ pre { overflow-x: auto; margin: .4rem 0; }
 table { display: block; overflow-x: auto; border-collapse: collapse; font-size: .86rem; margin: .8rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid #e4e4e4; }
 th { border-bottom: 2px solid #888; } caption { text-align: left; padding-bottom: .3rem; }
+details { margin: 1rem 0; } summary { cursor: pointer; color: #0072b2; } li { margin: .15rem 0; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; } 
 figcaption, p > em:only-child { color: #444; }
 .k, .kn, .ow { color: #0072b2; } .s1, .s2, .sa { color: #a33c00; } .c1 { color: #6a6a6a; }

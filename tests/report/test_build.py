@@ -40,13 +40,13 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     assert "35 claims: 1 reproduced, 34 not run; 8 checks besides: 8 not run." in text
     overnight, laptop = text.index("### Profile overnight"), text.index("### Profile laptop")
     assert overnight < laptop, "the run that decides comes first"
-    for section, jobs, says in ((text[overnight:laptop], 4, "reproduced"), (text[laptop:], 3, "inconclusive")):
+    for section, jobs in ((text[overnight:laptop], 4), (text[laptop:], 3)):
         assert f"{jobs} jobs; {jobs} pairs of toys; seeds 0; " in section and "PyTorch" in section
-        assert "**Toys**" in section and "PSNR \\| dB" in section
-        assert re.search(r"C1\.1 \| toys \| PSNR: \+\d.*n = \d \| " + says, section)
-        assert "Look at the height." in section
+        assert "**Toys**" in section and "PSNR \\| dB" in section and "Look at the height." in section
+        assert re.search(rf"  - ours: toys\n  - PSNR: \+\d.*n = {jobs}\n", section)
+    assert "**C1.1 reproduced**: On Levin's set" in text[overnight:laptop]
+    assert "**C1.1 inconclusive** (as stated in our setting)\n" in text[laptop:], "a reduced run decides nothing"
     assert "Look at the grey." not in text[overnight:laptop], "recorded results carry no pictures"
-    assert "Look at the grey." in text[laptop:]
     assert {
         "figures/toy/curve.laptop.png",
         "figures/toy/picture.laptop.png",
@@ -54,13 +54,35 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     } == {name for name in tree(output) if name.endswith(".png")}
 
 
+def test_a_smaller_run_shows_what_is_new_and_folds_the_rest_away(study, store, tmp_path):
+    build(tmp_path, "laptop", store, [study])
+    overnight, laptop = (tmp_path / "README.md").read_text().split("### Profile laptop")
+    assert "<details>" not in overnight
+    open_, folded = laptop.split("<details>")
+    assert "Look at the grey." in open_ and "**Toys**" not in open_
+    assert "**Toys**" in folded and "Look at the height." in folded and folded.endswith("</details>\n")
+
+
+def test_the_board_leads_to_each_claim_that_a_study_speaks_for(study, store, tmp_path):
+    build(tmp_path, "laptop", store, [study])
+    text = (tmp_path / "README.md").read_text()
+    assert "| [C1.1](#c1-1) | On Levin" in text and text.count('<a id="c1-1"></a>') == 1
+    assert "| C1.2 | " in text, "no study speaks for it, so there is nowhere to lead"
+    assert "- [A toy](#toy)" in text
+    text = text.replace('<a id="c1-1"></a>', "")
+    (tmp_path / "README.md").write_text(text)
+    with pytest.raises(DeblurError, match="#c1-1"):
+        check_links(tmp_path)
+
+
 def test_html_says_the_same_as_the_markdown(study, store, tmp_path):
     build(tmp_path, "laptop", store, [study])
     text, page = (tmp_path / "README.md").read_text(), (tmp_path / "index.html").read_text()
     assert page.count("<table>") == text.count("\n|---")
     assert page.count("<img ") == text.count("![")
-    assert page.count('class="verdict reproduced"') == 2  # on the board and at overnight
-    assert page.count('class="verdict inconclusive"') == 1  # at laptop
+    assert page.count('class="verdict reproduced"') == 1  # on the board
+    assert page.count('<span class="reproduced">') == 2  # among the decided ones and at overnight
+    assert page.count('<span class="inconclusive">') == 1  # at laptop
     assert "<script" not in page and "http" not in page
 
 

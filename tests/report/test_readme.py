@@ -25,10 +25,22 @@ def reports(tmp_path):
 def test_facts_come_from_the_results_files(reports):
     assert readme.facts(reports) == {
         "claims": "2 claims: 1 reproduced, 1 not run",
+        "leaning": "none",
         "C1.1": "+2.3 dB, reproduced at overnight",
         "minutes.figures": "5",
         "minutes.machine": "2 cores",
     }
+
+
+def test_where_the_inconclusive_claims_lean_is_told_by_their_intervals(reports):
+    def undecided(*limits):
+        same = {"name": "PSNR", "effect": 1.0, "n": 8, "unit": ""}
+        intervals = [same | {"low": low, "high": high} for low, high in limits]
+        return {"id": "C2.1", "verdict": "inconclusive", "profile": "overnight", "interval": intervals}
+
+    rows = [undecided((1, 2)), undecided((1, 2), (-1, 2)), undecided((1, 2), (-2, -1)), undecided((None, None))]
+    (reports / "claims.json").write_text(json.dumps(rows))
+    assert readme.facts(reports)["leaning"] == "1 as stated, 1 otherwise, 2 open"
 
 
 def test_filling_replaces_what_stood_there_and_can_be_repeated(reports, tmp_path):
