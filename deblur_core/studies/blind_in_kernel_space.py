@@ -698,6 +698,6 @@ def shortened(results: list[Result], method: str) -> str:
 
 
 STUDY = Study(
-    "blind_in_kernel_space", "Blind deblurring in the kernel space (general deblurring figure)", "kernel_space",
+    "blind_in_kernel_space", "Blind deblurring in the kernel space (its general deblurring figure)", "kernel_space",
     "16_blind_in_kernel_space", PROFILES, jobs, tables, figures, evidence, claims=("C2.4", "C2.5"),
 )  # fmt: skip

@@ -250,6 +250,6 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
 
 
 STUDY = Study(
-    "blur_swap", "Trained on swapped blur (blur-swap table)", "kernel_space",
+    "blur_swap", "Trained on swapped blur (kernel space, blur-swap table)", "kernel_space",
     "15_blur_swap", PROFILES, jobs, tables, figures, evidence, claims=("C2.2",),
 )  # fmt: skip

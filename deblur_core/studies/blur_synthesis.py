@@ -235,6 +235,6 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
 
 
 STUDY = Study(
-    "blur_synthesis", "Synthesised blur as augmentation (augmentation table)", "kernel_space",
+    "blur_synthesis", "Synthesised blur as augmentation (kernel space, augmentation table)", "kernel_space",
     "17_blur_synthesis", PROFILES, jobs, tables, figures, evidence, claims=("C2.3",),
 )  # fmt: skip

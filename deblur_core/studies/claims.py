@@ -142,7 +142,7 @@ CLAIMS: tuple[Claim, ...] = (
         "C1.7",
         "selfdeblur",
         "Table 3",
-        "Its SSIM is below that of Sun et al. and Zuo et al.; with a non-blind step it is the best.",
+        "SelfDeblur's SSIM is below that of Sun et al. and Zuo et al.; with a non-blind step it is the best.",
         "0.9313 against 0.9330 and 0.9332; 0.9438 with a non-blind step",
     ),
     Claim(
@@ -164,7 +164,7 @@ CLAIMS: tuple[Claim, ...] = (
         "C1.10",
         "selfdeblur",
         "Table 3",
-        "Its run time is of the order of the slow classical methods, about 200 times that of Xu & Jia.",
+        "SelfDeblur's run time is of the order of the slow classical methods, about 200 times that of Xu & Jia.",
         "224.01 s; Sun et al. 191.03 s, Pan-DCP 295.23 s, Xu & Jia 1.184 s",
     ),
     Claim(
@@ -323,7 +323,7 @@ CLAIMS: tuple[Claim, ...] = (
         "C4.2",
         "xydeblur",
         "Table 2",
-        "They cost about half as much again in multiply-adds and in memory.",
+        "Rotated shared decoders cost about half as much again in multiply-adds and in memory.",
         "GMACs x1.53, x1.59, x1.47; memory x1.50, x1.49, x1.49",
         kind="exact",
     ),

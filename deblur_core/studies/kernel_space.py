@@ -773,6 +773,6 @@ def _reduced(results: list[Result], known: list[Result]) -> str:
 
 
 STUDY = Study(
-    "kernel_space", "Blur extracted, moved, sampled: an encoded blur kernel space (Table 1)", "kernel_space",
+    "kernel_space", "Blur extracted, moved, sampled (kernel space, Table 1)", "kernel_space",
     "14_kernel_space", PROFILES, jobs, tables, figures, evidence, claims=("C2.1",),
 )  # fmt: skip

@@ -273,6 +273,9 @@ def _pictures(shown: Result, results: list[Result]) -> Figure:
     return Figure("pictures", figure, caption)
 
 
+SPOKEN = {"psnr": "PSNR", "ssim": "SSIM", "ratio_norm": "lower error ratio"}
+
+
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     found = methods(results)
     if not found["SelfDeblur"]:
@@ -285,7 +288,8 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     def lead(name: str, rival: str, value: str, unit: str = "") -> Comparison:
         a, b = values(name, value), values(rival, value)
         sign = -1 if value.startswith("ratio") else 1
-        return paired(f"{value}, {name} against {rival}", [sign * v for v in a], [sign * v for v in b], groups, unit)
+        said = f"{SPOKEN[value]}, {name} against {rival}"
+        return paired(said, [sign * v for v in a], [sign * v for v in b], groups, unit)
 
     best = tuple(
         lead(name, rival, value, unit)

@@ -468,6 +468,6 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
 
 
 STUDY = Study(
-    "refinement_toy", "Perception against distortion, without a network", "refinement", "11_refinement_toy",
-    PROFILES, jobs, tables, figures, evidence, claims=("C3.5", "A3.1"),
+    "refinement_toy", "Perception against distortion, without a network (refinement)", "refinement",
+    "11_refinement_toy", PROFILES, jobs, tables, figures, evidence, claims=("C3.5", "A3.1"),
 )  # fmt: skip

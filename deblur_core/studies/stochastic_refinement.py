@@ -536,6 +536,6 @@ def _size_evidence(run: Result) -> Evidence:
 
 
 STUDY = Study(
-    "stochastic_refinement", "Samples, their spread and the initial prediction (Figures 3 and 5)", "refinement",
+    "stochastic_refinement", "Samples, their spread, the initial prediction (refinement, Figures 3, 5)", "refinement",
     "12_stochastic_refinement", PROFILES, jobs, tables, figures, evidence, claims=("C3.7", "C3.9", "C3.10", "C3.11"),
 )  # fmt: skip

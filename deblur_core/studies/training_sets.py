@@ -277,8 +277,7 @@ def by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 def difference(arms: Mapping[str, list[Result]], arm: str, rival: str) -> Comparison | None:
     """PSNR of one arm minus that of its rival, in dB; None where they have no seed in common."""
-    mine, theirs = ({run.job.settings["seed"] for run in arms.get(name, ())} for name in (arm, rival))
-    return compare(f"PSNR, {arm} − {rival}", arms[arm], arms[rival]) if mine & theirs else None
+    return compare(f"PSNR, {arm} − {rival}", arms.get(arm, ()), arms.get(rival, ()))
 
 
 def gains(runs: Sequence[Result]) -> list[float]:

@@ -151,14 +151,7 @@ def paper_times(network: str, value: str) -> dict[str, float]:
 
 def compared(forms: Mapping[str, list[Result]], network: str, form: str, rival: str) -> Comparison | None:
     """form against rival, in dB; None where they have no seed in common."""
-    if not by_seed(forms, form).keys() & by_seed(forms, rival).keys():
-        return None
-    return compare(f"PSNR of {network}, {form} against {rival}", forms[form], forms[rival])
-
-
-def by_seed(forms: Mapping[str, list[Result]], form: str) -> dict[int, float]:
-    """PSNR above the blurry pictures' in dB, by seed."""
-    return {run.job.settings["seed"]: gain(run) for run in forms.get(form, [])}
+    return compare(f"PSNR of {network}, {form} against {rival}", forms.get(form, ()), forms.get(rival, ()))
 
 
 # Tables
@@ -277,7 +270,7 @@ def _gain_figure(results: list[Result]) -> Iterator[Figure]:
     for axes, (network, forms) in zip(row, found.items(), strict=True):
         present = [form for form in FORMS if form in forms]
         for i, form in enumerate(present):
-            gains = list(by_seed(forms, form).values())
+            gains = [gain(run) for run in forms.get(form, ())]
             axes.plot([i - 0.25, i + 0.25], [np.mean(gains)] * 2, color=PALETTE[1])
             axes.plot([i] * len(gains), gains, "o", color=PALETTE[0], markersize=4)
         axes.axhline(0, color="0.3", linewidth=1)

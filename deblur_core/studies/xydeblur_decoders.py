@@ -200,8 +200,8 @@ def tables(results: list[Result]) -> list[Table]:
     rows = []
     for name, runs in found.items():
         against = needed = None
-        if name != SINGLE and SINGLE in found:
-            comparison = learning.compare(name, runs, found[SINGLE])
+        comparison = learning.compare(name, runs, found.get(SINGLE, ())) if name != SINGLE else None
+        if comparison:
             against = f"{comparison.effect:+.3f}" + _interval(comparison)
             needed = learning.more_needed(learning.differences(runs, found[SINGLE])) or None
         rows.append((

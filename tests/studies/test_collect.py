@@ -43,6 +43,18 @@ def test_recorded_results_are_those_of_jobs_that_the_study_still_has():
         assert {Job.from_json(entry["job"]).key for entry in entries} <= wanted, f"record {path.name} again"
 
 
+@pytest.mark.parametrize("name", studies.discover())
+def test_an_unfinished_run_can_be_told_wherever_it_stopped(name):
+    """Of recorded results, which have no arrays, whatever part."""
+    study = studies.get(name)
+    for profile in study.profiles:
+        results = studies.collect(study, profile)
+        for part in ([], results[::2], results[1::2], results[::3], results[:1], results[1:2], results[-3:]):
+            study.evidence(part)
+            assert all(str(table) for table in study.tables(part))
+            assert all(figure.caption for figure in study.figures(part))
+
+
 def test_unknown_names_are_usage_errors():
     with pytest.raises(UsageError, match="no study 'nonsense'"):
         studies.get("nonsense")
