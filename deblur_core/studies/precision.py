@@ -37,7 +37,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile(pairs.PAIRS[:2], pairs.SMOKE, crop=64, gradients=1),
-    "laptop": Profile(pairs.PAIRS[:2]),
+    "laptop": Profile(pairs.PAIRS[:1], gradients=1),
     "overnight": Profile(pairs.PAIRS[:16], gradients=8),
     "paper": Profile(pairs.PAIRS[:16], gradients=8),
 }
