@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from deblur_core.models.xydeblur import Features, XYDeblur
 from deblur_core.solvers.acceleration import usual
+from deblur_core.timing import in_turn
 from deblur_core.training import Settings, TrainingRun, seeded
 from deblur_core.training_data import blurred_pictures
 from deblur_core.trainings import absolute_error
@@ -44,16 +43,7 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
         f"training loop, {usual(device)}": step("bfloat16"),
         "making the batch": lambda: data.pairs(torch.Generator().manual_seed(0)),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for repeat in range(-2, repeats):
-        for name, take in variants.items():
-            _wait(device)
-            started = time.perf_counter()
-            take()
-            _wait(device)
-            if repeat >= 0:
-                seconds[name].append(time.perf_counter() - started)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+    median = in_turn(variants, device, repeats, warm_up=2)
     return [
         {
             "operation": f"training step of XYDeblur, width {WIDTH}, {settings.batch} crops of {settings.crop} px",
@@ -81,8 +71,3 @@ def plain_step(batch: tuple[Tensor, ...], device: str) -> Callable[[], Any]:
             averaged[name].mul_(0.999).add_(weight.detach(), alpha=0.001)
 
     return step
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)

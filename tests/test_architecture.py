@@ -11,12 +11,12 @@ from deblur_core.report.build import build
 from deblur_core.runs import Store
 
 PACKAGE = studies.REPOSITORY / "deblur_core"
-GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors", "randomness"}
+GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors", "randomness", "timing"}
 MAY_IMPORT = {
     "blur": {"errors"},
     "data": {"blur", "errors"},
     "metrics": {"blur", "data", "errors", "randomness"},
-    "models": {"blur", "errors"},
+    "models": {"blur", "errors", "timing"},
     "runs": {"errors"},
     "weights": {"data", "errors"},
     "solvers": GROUND_FLOOR,

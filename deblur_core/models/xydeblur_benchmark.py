@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deblur_core.models.selfdeblur import initialize
 from deblur_core.models.xydeblur import XYDeblur, rotate, with_rotated_features
+from deblur_core.timing import in_turn
 
 WIDTH, BLOCKS = 16, 2
 
@@ -38,17 +39,8 @@ def rows(device: str = "cpu", repeats: int = 5, crops: int = 8, pixels: int = 12
             "two, rotated features in one batch": (pair, in_one_batch),
             "two, rotated features, default layout": (pair, in_the_default_layout),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in variants}
-        for repeat in range(-1, repeats):  # the first one allocates
-            for name, (network, residuals) in variants.items():
-                network.zero_grad()
-                _wait(device)
-                started = clock()
-                (y + residuals(network, y).sum(0)).abs().mean().backward()
-                _wait(device)
-                if repeat >= 0:
-                    seconds[name].append(clock() - started)
-        median = {name: statistics.median(values) for name, values in seconds.items()}
+        steps = {name: partial(_step, network, residuals, y) for name, (network, residuals) in variants.items()}
+        median = in_turn(steps, device, repeats, clock=clock)
         table += [
             {
                 "operation": f"XYDeblur step, {crops} crops of {pixels} px, {str(dtype).removeprefix('torch.')}",
@@ -61,6 +53,11 @@ def rows(device: str = "cpu", repeats: int = 5, crops: int = 8, pixels: int = 12
             for name in variants
         ]
     return table
+
+
+def _step(network: XYDeblur, residuals: Callable[[XYDeblur, Tensor], Tensor], y: Tensor) -> None:
+    network.zero_grad()
+    (y + residuals(network, y).sum(0)).abs().mean().backward()
 
 
 def in_one_batch(network: XYDeblur, y: Tensor) -> Tensor:
@@ -76,8 +73,3 @@ def in_one_batch(network: XYDeblur, y: Tensor) -> Tensor:
 def in_the_default_layout(network: XYDeblur, y: Tensor) -> Tensor:
     features = network.encoder(y.to(next(network.parameters()).dtype))
     return torch.stack([with_rotated_features(network.decoders[0], features, turns) for turns in (0, 1)])
-
-
-def _wait(device: str) -> None:
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from deblur_core import data, metrics
 from deblur_core.solvers import classical, nonblind
+from deblur_core.timing import in_turn
 
 PAIR = "im1_kernel2"
 
@@ -41,21 +40,18 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
     size = f"{image.shape[0]} px, kernel {psf.shape[0]} px"
     variants = {(f"known kernel, {size}", name): run for name, run in known.items()}
     variants |= {(f"blind, {size}", name): run for name, run in blind.items()}
-    seconds: dict[tuple[str, str], list[float]] = {variant: [] for variant in variants}
-    quality: dict[tuple[str, str], float] = {}
-    for _ in range(repeats):
-        for variant, run in variants.items():
-            started = time.perf_counter()
-            x = run()
-            x = x.cpu() if isinstance(x, Tensor) else x  # waits for the GPU
-            seconds[variant].append(time.perf_counter() - started)
-            quality[variant] = metrics.aligned(x, pair.sharp).psnr
+    found = {variant: run() for variant, run in variants.items()}
+    quality = {
+        variant: metrics.aligned(x.cpu() if isinstance(x, Tensor) else x, pair.sharp).psnr
+        for variant, x in found.items()
+    }
+    seconds = in_turn(variants, device, repeats, warm_up=0)
     return [
         {
             "operation": operation,
             "variant": name,
             "device": "cpu" if name.startswith("skimage") else device,
-            "milliseconds": round(1e3 * statistics.median(seconds[operation, name]), 1),
+            "milliseconds": round(1e3 * seconds[operation, name], 1),
             "psnr": round(quality[operation, name], 2),
         }
         for operation, name in variants

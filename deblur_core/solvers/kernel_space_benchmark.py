@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +19,7 @@ from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import own_stream, usual
 from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usual_kernel
 from deblur_core.solvers.selfdeblur_benchmark import plain_similarity
+from deblur_core.timing import in_turn
 
 CASES = (("small", "quick", 256), ("paper", "released", 256))
 """(operator, recipe, side of the picture in pixels); the second one takes minutes on a CPU."""
@@ -104,7 +103,8 @@ def compact_rows(device: str, repeats: int, pixels: int = 256) -> list[dict[str,
 def _rows(
     operation: str, variants: dict[str, Callable[[], Any]], device: str, repeats: int
 ) -> list[dict[str, Any]]:
-    seconds = _in_turn(variants, device, repeats)
+    with own_stream(device):
+        seconds = in_turn(variants, device, repeats, warm_up=4)  # a GPU records its graph in the fourth
     return [
         {
             "operation": operation,
@@ -115,20 +115,6 @@ def _rows(
         }
         for variant, time_needed in seconds.items()
     ]
-
-
-def _in_turn(variants: dict[str, Callable[[], Any]], device: str, repeats: int) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    with own_stream(device):
-        for repeat in range(-4, repeats):  # the first ones allocate, and on a GPU record the graph
-            for name, run in variants.items():
-                started = time.perf_counter()
-                run()
-                if torch.device(device).type == "cuda":
-                    torch.cuda.current_stream().synchronize()
-                if repeat >= 0:
-                    seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def plain_step(model: KernelSpace, y: Tensor, recipe: Recipe) -> Callable[[], Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +13,7 @@ from deblur_core.models.refinement import Refinement, preset
 from deblur_core.randomness import own_randomness
 from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.refinement import refine
+from deblur_core.timing import in_turn
 
 CASES = (("small", 64, 8), ("small", 128, 8), ("small", 256, 8), ("paper", 128, 4))
 """(preset, side in pixels, samples). More steps cost in proportion."""
@@ -36,15 +35,12 @@ def rows(
             "float32": partial(refine, model, y, seeds=range(samples), device=device, precision="float32"),
             usual(device): partial(refine, model, y, seeds=range(samples), device=device),
         }
-        seconds: dict[tuple[str, int], list[float]] = {(variant, steps): [] for variant in variants for steps in STEPS}
-        for repeat in range(-1, repeats):  # the first one allocates
-            for variant, run in variants.items():
-                for steps in STEPS:
-                    started = time.perf_counter()
-                    run(schedule=linear_schedule(steps, 0.95))
-                    if repeat >= 0:
-                        seconds[variant, steps].append(time.perf_counter() - started)
-        median = {key: statistics.median(values) for key, values in seconds.items()}
+        runs = {
+            (variant, steps): partial(run, schedule=linear_schedule(steps, 0.95))
+            for variant, run in variants.items()
+            for steps in STEPS
+        }
+        median = in_turn(runs, device, repeats)
         short, long = STEPS
         a_step = {variant: (median[variant, long] - median[variant, short]) / (long - short) for variant in variants}
         table += [

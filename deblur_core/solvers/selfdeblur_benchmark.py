@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +14,7 @@ from deblur_core import blur
 from deblur_core.models import selfdeblur as networks
 from deblur_core.solvers.acceleration import own_stream, usual
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, optimisation
+from deblur_core.timing import in_turn
 
 PIXELS, KERNEL_SIZE = 255, 19
 PLAIN_ITERATIONS = RECIPES["released"].iterations
@@ -38,17 +37,9 @@ def rows(device: str = "cpu", repeats: int = 5) -> list[dict[str, Any]]:
         f"released, alternating, {here}": (_step(y, alternating, device), PLAIN_ITERATIONS),
         f"quick, {here}": (_step(y, quick, device), quick.iterations),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    steps = {name: step for name, (step, _) in variants.items()}
     with own_stream(device):
-        for repeat in range(-4, repeats):  # the first ones allocate, and on a GPU record the graph
-            for name, (step, _) in variants.items():
-                started = time.perf_counter()
-                step()
-                if torch.device(device).type == "cuda":
-                    torch.cuda.current_stream().synchronize()
-                if repeat >= 0:
-                    seconds[name].append(time.perf_counter() - started)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+        median = in_turn(steps, device, repeats, warm_up=4)  # a GPU records its graph in the fourth
     plain = median["plain float32, direct convolution"]
     return [
         {
