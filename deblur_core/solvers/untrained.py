@@ -252,18 +252,23 @@ def run(
             if of.iteration in snapshots:
                 of.keep_snapshot()
             if progress and (of.iteration % REPORT_EVERY == 0 or of.iteration == of.iterations):
+                _check_loss(of.loss)
                 scores = {"psnr": score(of.answer()[0])} if score else {}
                 progress(of.iteration, of.iterations, loss=float(of.loss), **scores)
             if checkpoint and time.perf_counter() - last_saved > CHECKPOINT_AFTER:
+                _check_loss(of.loss)
                 checkpoint.save(of.state())
                 last_saved = time.perf_counter()
         x, k = of.answer()
-        losses = of.losses.tolist()
-        if not torch.isfinite(x).all() or losses[-1] != losses[-1]:
-            raise DeblurError(
-                "The optimisation diverged (the loss is not a number): try another seed or a lower learning rate."
-            )
-        return Deblurred(x, k, losses, float(of.residuals), of.snapshots, time.perf_counter() - started)
+        _check_loss(of.loss + x.sum())
+        return Deblurred(x, k, of.losses.tolist(), float(of.residuals), of.snapshots, time.perf_counter() - started)
+
+
+def _check_loss(loss: Tensor) -> None:
+    if not torch.isfinite(loss):
+        raise DeblurError(
+            "The optimisation diverged (the loss is not a number): try another seed or a lower learning rate."
+        )
 
 
 def measure_cost(

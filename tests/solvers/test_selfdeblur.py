@@ -212,6 +212,16 @@ def test_a_diverged_run_says_so(y):
         deblur(y, 9, replace(TINY, image_rate=float("inf")))
 
 
+def test_a_diverged_run_ends_before_its_state_is_kept(y, monkeypatch):
+    kept = []
+    checkpoint = Checkpoint()
+    monkeypatch.setattr(checkpoint, "save", lambda state: kept.append(state["losses"][state["iteration"] - 1]))
+    monkeypatch.setattr(untrained, "CHECKPOINT_AFTER", -1)
+    with pytest.raises(DeblurError, match="diverged"):
+        deblur(y, 9, replace(TINY, image_rate=float("inf")), checkpoint=checkpoint)
+    assert len(kept) < TINY.iterations and all(map(torch.isfinite, kept))
+
+
 def test_unknown_recipes_are_refused():
     with pytest.raises(UsageError, match="quick"):
         selfdeblur.recipe("fast")
