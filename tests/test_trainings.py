@@ -159,8 +159,8 @@ def test_wrong_requests_are_one_sentence(capsys, apart):
     for arguments, sentence in (
         (["nonsense"], "models that can be: xydeblur, "),
         (["tiny", "--profile", "weekend"], "tiny has no profile 'weekend': choose one of smoke, laptop"),
-        (["tiny", "--steps", "0"], "at least one step"),
-        (["tiny", "--seed", "-1"], "A seed is 0 or more, not -1"),
+        (["tiny", "--steps", "0"], "not a whole number of at least 1"),
+        (["tiny", "--seed", "-1"], "not a whole number from 0"),
         (["tiny", "--data", str(apart)], "holds no pictures"),
         (["tiny", "--data", f"gopro:{apart}"], "holds no pairs of the train split"),
     ):
