@@ -68,6 +68,9 @@ def to_html(notebook, name: str) -> str:
     from nbconvert import HTMLExporter
 
     notebook.metadata.pop("widgets", None)
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    if any("injected-parameters" in of for of in tags):  # which says what the cell of the defaults says, once more
+        notebook.cells = [cell for cell, of in zip(notebook.cells, tags, strict=True) if "parameters" not in of]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = draw_formulas(cell.source)

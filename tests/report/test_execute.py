@@ -38,6 +38,7 @@ def test_page_shows_prose_code_and_output_but_nothing_that_varies(tmp_path, monk
     page = (tmp_path / "a.html").read_text()
     assert 'href="02_next.html"' in page  # pages lead to pages
     assert "ran at smoke" in page and "<h1" in page and "<script" not in page
+    assert "laptop" not in page, "of the parameters, only those that it ran with"
     assert page.count("<math") == 2 and "<mfrac>" in page and "<em>" not in page and "$HOME" in page
     assert "12 % done" not in page.replace("&#39;", "'").split("<pre>ran at")[1]
     assert "widget" not in page.split("IntSlider")[1]
