@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -73,7 +74,7 @@ class Job:
         """A fresh dict: changing it does not change the job."""
         return json.loads(self.canonical_settings)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that name the job, the same on every machine."""
         return sha256(canonical(self.to_json()).encode())[:32]
