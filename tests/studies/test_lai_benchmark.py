@@ -206,6 +206,18 @@ def test_what_is_left_out_of_a_photograph_is_told():
     assert told == {pair: "1.0%" for _, pair in PROFILES["overnight"].photographs}
 
 
+def test_a_method_that_finds_no_kernel_is_scored_as_if_there_were_no_blur(monkeypatch):
+    def gives_up(y, size):
+        raise DeblurError("No kernel can be found.")
+
+    monkeypatch.setitem(RIVALS, "L0 edges", gives_up)
+    job = next(job for job in jobs(STUDY, "smoke") if job.settings["method"] == "L0 edges")
+    result = run_job(job)
+    assert result.values["delta_fraction"] == 1
+    psnr = {name: result.values[name]["whole"]["psnr"] for name in ("found", "blurry")}
+    assert psnr["found"] == pytest.approx(psnr["blurry"], abs=0.5)
+
+
 def test_only_saturation_is_not_warned_of(monkeypatch):
     y = torch.rand(1, 3, 480, 640, generator=torch.Generator().manual_seed(0))
     y[..., :100] = 1
