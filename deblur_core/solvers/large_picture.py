@@ -32,8 +32,7 @@ def deblur(
 
     y (1, 1 or 3, h, w) in [0, 1]. Where y is hardly larger than the window, or side is None, `solve` gets the whole
     luma, and the picture it returns, if it returns one, is the answer; else x is `nonblind.sparse_irls` with `weight`,
-    computed on `device` (default: y's), with about 110 bytes a pixel; on one CPU core it takes 10 to 20 seconds for a
-    million pixels.
+    computed on `device` (default: y's).
     Raises UsageError for another shape of y and what `solve` raises. Warns of saturation, before anything is solved, by
     the share of the window or of the whole, whichever is larger.
     """
