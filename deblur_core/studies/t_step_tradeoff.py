@@ -10,7 +10,7 @@ figures, and the columns say that they are not available.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,12 +98,14 @@ class Profile:
 
 
 RIVALS = "trained on the same pictures for as many steps, the predictor also by a loss of its own"
-# Both as in the paper: the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
+# As in the paper, the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
 _SMALL = (
     replace(preset("small"), denoiser_width=8),
     replace(preset("small"), predictor_width=0, residual_scale=1.0, predictor_weight=0.0),
+    replace(preset("small"), denoiser_width=8, residual_scale=None),
 )
-_TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1))
+_TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1),
+         Design(4, 4, (1, 2), blocks=1, residual_scale=None))  # fmt: skip
 _SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
 _MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
@@ -396,10 +398,21 @@ def begins_better(ours: Curve, theirs: Curve) -> bool:
 
 def timed(results: list[Result]) -> dict[int, dict[bool, Result]]:
     """By seed, with (True) and without (False) an initial predictor."""
+    return _by_seed(results, lambda design: design["predictor_width"] > 0 if design["residual_scale"] else None)
+
+
+def in_units(results: list[Result]) -> dict[int, dict[bool, Result]]:
+    """By seed, with predictor: residuals in units of the local contrast (True), or in one unit everywhere (False)."""
+    return _by_seed(results, lambda design: design["residual_scale"] is None if design["predictor_width"] else None)
+
+
+def _by_seed(results: list[Result], arm: Callable[[dict[str, Any]], bool | None]) -> dict[int, dict[bool, Result]]:
+    """Seeds of which there are both arms; a design is in no arm where `arm` says None."""
     found: dict[int, dict[bool, Result]] = {}
     for run in of_task(results, quality_over_steps):
         trained = run.job.settings["network"]["settings"]
-        found.setdefault(trained["seed"], {})[trained["design"]["predictor_width"] > 0] = run
+        if (which := arm(trained["design"])) is not None:
+            found.setdefault(trained["seed"], {})[which] = run
     return {seed: arms for seed, arms in found.items() if len(arms) == 2}
 
 
@@ -424,6 +437,7 @@ def tables(results: list[Result]) -> list[Table]:
     drawn = [_ends_table(ends_of(rows), "The two ends, and between them"), _grid_table(rows), _averaging_table(rows)]
     drawn += [_steps_table(rows), _cost_table(results)]
     drawn += [_ends_table(ends_elsewhere(results), "Pictures of another kind"), _time_table(results)]
+    drawn += [_units_table(in_units(results))]
     return [table for table in [*drawn, _weights_table(results)] if table]
 
 
@@ -576,6 +590,34 @@ def _time_table(results: list[Result]) -> Table | None:
     )
     columns = ("seed", "network", "T", "G multiply-adds a sample", "time", "PSNR (dB)", "texture distance", LPIPS)
     return Table("Quality against cost", columns, cells, caption)
+
+
+def _units_table(found: dict[int, dict[bool, Result]]) -> Table | None:
+    """What a unit of the residual for every place does to samples in many steps."""
+    if not found or not all(LPIPS in run.values for arms in found.values() for run in arms.values()):
+        return None
+    times = next(iter(found.values()))[True].job.settings["times"]
+    cells = []
+    for i, steps in enumerate(times):
+        local, one, names, means = [], [], [], {}
+        for arms in found.values():
+            for scores, run in ((local, arms[True]), (one, arms[False])):
+                scores += run.values[LPIPS][i]
+            names += map(picture_of, arms[True].values["names"])
+        for which in (False, True):
+            runs = [arms[which] for arms in found.values()]
+            means[which] = [np.mean([run.values[key][i] for run in runs]) for key in ("psnr", LPIPS)]
+        gain = paired("", one, local, names)
+        both = (f"{psnr:.2f} / {lpips:.3f}" for psnr, lpips in means.values())
+        cells.append((steps, *both, f"{gain.effect:+.3f}{interval(gain, 3)}"))
+    caption = (
+        f"PSNR in dB / {LPIPS} of one sample, means over pictures and {len(found)} seeds, networks as under Quality "
+        f"against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
+        "residual (`expected_residual`), so that noise is not taken for texture where the picture is smooth. Not in "
+        f"the paper. Right: how much lower {LPIPS} is, paired by picture."
+    )
+    columns = ("T", "one unit everywhere", "a unit for every place", "lower by [95 %]")
+    return Table("Residuals in units of the local contrast", columns, cells, caption)
 
 
 def regressions(results: list[Result]) -> list[Result]:

@@ -14,6 +14,7 @@ from deblur_core.models.refinement import (
     Refinement,
     UNet,
     colour_drift,
+    expected_residual,
     preset,
     refinement_loss,
     regression_loss,
@@ -121,6 +122,29 @@ def test_residual_and_picture_are_each_others_inverse_and_scaled_to_two():
     sharp, initial = pictures(1, 3, 4, 4), pictures(1, 3, 4, 4, seed=1)
     assert torch.allclose(network.picture(network.residual(sharp, initial), initial), sharp, atol=1e-6)
     assert Refinement(TINY).residual(1.0, torch.zeros(1)).item() == 2
+
+
+def test_local_units_are_small_where_the_prediction_is_smooth_and_the_inverse_holds():
+    network = model(Design(4, 4, (1, 2), blocks=1, residual_scale=None))
+    sharp, initial = pictures(2, 3, 24, 32), pictures(2, 3, 24, 32, seed=1)
+    initial[..., :16] = 0.5
+    unit = network.unit(initial)
+    assert unit.shape == (2, 1, 24, 32)
+    assert unit[..., :11].max() == pytest.approx(0.25 * 0.002**0.7), "the floor, where a window sees nothing"
+    assert unit[..., 20:].min() > 10 * unit[..., :11].max()
+    assert torch.allclose(network.picture(network.residual(sharp, initial), initial), sharp, atol=1e-5)
+
+
+def test_a_ramp_has_the_local_unit_of_its_slope():
+    ramp = 0.02 * torch.arange(40.0).expand(1, 3, 40, 40)
+    unit = expected_residual(ramp)[..., 10:-10, 10:-10]
+    assert torch.allclose(unit, torch.full_like(unit, 0.25 * (0.02**2 + 0.002**2) ** 0.35))
+
+
+def test_the_loss_cannot_change_its_own_units():
+    network = model(Design(4, 4, (1, 2), blocks=1, residual_scale=None))
+    initial = pictures(1, 3, 8, 8).requires_grad_()
+    assert not network.unit(initial).requires_grad and network.residual(1.0, initial).requires_grad
 
 
 def test_without_predictor_diffusion_draws_the_picture_in_minus_one_to_one():

@@ -1,7 +1,7 @@
 """The trade-off in T: laws that hold for every sampler, and what made-up results lead to."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -61,9 +61,10 @@ def test_jobs_are_different_and_judges_come_last(profile):
             count = {"held out": 3, "Kodak24": 24, "elsewhere": 8}[sources[0]]
             assert job.settings["parts"] <= count * len(job.settings["pictures"]["blur"]["kinds"]), "no part is empty"
     if size := tradeoff.PROFILES[profile].direct:
-        with_predictor, without = size.designs
+        with_predictor, without, *local = size.designs
         assert with_predictor.predictor_width == 2 * with_predictor.denoiser_width or profile == "smoke"
         assert without.predictor_width == 0 and without.denoiser_width >= with_predictor.predictor_width
+        assert local == ([replace(with_predictor, residual_scale=None)] if profile != "paper" else [])
 
 
 def test_what_needs_weights_of_others_is_left_out_where_they_are_missing(monkeypatch):
@@ -115,7 +116,7 @@ def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25
             settings = settings["network"]["settings"]
             if settings["seed"] >= seeds:
                 continue
-            quality = [0.5, 0.4, 0.3, 0.25, 0.2]
+            quality = [0.5, 0.4, 0.3, 0.25, 0.2] if settings["design"]["residual_scale"] else [0.5, 0.4, 0.2, 0.1, 0.05]
             cost = 1.0 if settings["design"]["predictor_width"] else faster
             costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in OVERNIGHT.times]
             values |= {"macs": costs, "seconds": costs, "parameters": parameters}
@@ -245,3 +246,17 @@ def test_all_rivals_are_trained_alike():
         assert len(rivals.seeds) >= 3
         assert {one["seed"] for one in settings} == set(rivals.seeds)
     assert asdict(OVERNIGHT.averaged.settings)["schedule"] == "constant", "a falling rate averages, too"
+
+
+def test_units_of_the_residual_are_compared_picture_by_picture_and_timed_nowhere():
+    results = made_up()
+    found = tradeoff.in_units(results)
+    assert set(found) == {0, 1, 2}
+    (table,) = [table for table in STUDY.tables(results) if table.title == "Residuals in units of the local contrast"]
+    assert [row[0] for row in table.rows] == list(OVERNIGHT.times)
+    assert table.rows[-1][1:3] == ("0.20 / 0.200", "0.05 / 0.050")
+    assert table.rows[-1][3].startswith("+0.150")
+    trained = [run.job.settings["network"]["settings"]["design"] for arms in tradeoff.timed(results).values()
+               for run in arms.values()]  # fmt: skip
+    assert trained and all(design["residual_scale"] for design in trained)
+    assert not tradeoff.in_units([run for run in results if run.job not in {arms[True].job for arms in found.values()}])
