@@ -66,6 +66,8 @@ class Refinement(nn.Module):
 
     def __init__(self, design: Design):
         super().__init__()
+        if design.residual_scale is None and not design.predictor_width:
+            raise UsageError("Units by local contrast need an initial predictor: pass a number as residual_scale.")
         self.design = design
         self.predictor = UNet(3, design.predictor_width, design) if design.predictor_width else None
         self.denoiser = UNet(6, design.denoiser_width, design, conditional=True) if design.denoiser_width else None
@@ -131,10 +133,10 @@ def colour_drift(initial: Tensor, blurry: Tensor) -> Tensor:
 def expected_residual(initial: Tensor, window: int = 9, floor: float = 0.002) -> Tensor:
     """How large x − g_θ(y) is likely to be, pixel by pixel: `(b, 3, h, w)` in [0, 1] to `(b, 1, h, w)`, at least 0.003.
 
-    0.25 c^0.7, with c the root mean square of the gradient's length in a window, in grey. The numbers are a fit on
-    CBSD68, blurred and predicted by the small network: log c explains 0.64 of the variance of the logarithm of the
-    residual's size. With z in these units, noise of one level is as likely to be texture on a cheek as in a meadow, so
-    that samples do not grow texture where the picture is smooth: a data-dependent prior, Lee et al., "PriorGrad", 2022.
+    0.25 c^0.7, with c the root mean square of the gradient's length in a window, in grey: fitted to CBSD68, blurred and
+    predicted by the small network. A data-dependent prior as in Lee et al., "PriorGrad", ICLR 2022: with z in these
+    units, noise of one level is as likely to be texture on a cheek as in a meadow, which keeps samples from growing
+    texture where the picture is smooth.
     """
     grey = initial.mean(1, keepdim=True)
     down, right = torch.gradient(F.pad(grey, (1, 1, 1, 1), mode="replicate"), dim=(2, 3))

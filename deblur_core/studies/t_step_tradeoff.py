@@ -596,25 +596,21 @@ def _units_table(found: dict[int, dict[bool, Result]]) -> Table | None:
     """What a unit of the residual for every place does to samples in many steps."""
     if not found or not all(LPIPS in run.values for arms in found.values() for run in arms.values()):
         return None
-    times = next(iter(found.values()))[True].job.settings["times"]
+    one, local = ([arms[which] for arms in found.values()] for which in (False, True))
+    pictures = [picture_of(name) for run in local for name in run.values["names"]]
     cells = []
-    for i, steps in enumerate(times):
-        local, one, names, means = [], [], [], {}
-        for arms in found.values():
-            for scores, run in ((local, arms[True]), (one, arms[False])):
-                scores += run.values[LPIPS][i]
-            names += map(picture_of, arms[True].values["names"])
-        for which in (False, True):
-            runs = [arms[which] for arms in found.values()]
-            means[which] = [np.mean([run.values[key][i] for run in runs]) for key in ("psnr", LPIPS)]
-        gain = paired("", one, local, names)
-        both = (f"{psnr:.2f} / {lpips:.3f}" for psnr, lpips in means.values())
-        cells.append((steps, *both, f"{gain.effect:+.3f}{interval(gain, 3)}"))
+    for i, steps in enumerate(local[0].job.settings["times"]):
+        psnr, lpips = (
+            [np.concatenate([run.values[key][i] for run in runs]) for runs in (one, local)] for key in ("psnr", LPIPS)
+        )
+        gain = paired("", *lpips, pictures)
+        means = (f"{np.mean(db):.2f} / {np.mean(distance):.3f}" for db, distance in zip(psnr, lpips, strict=True))
+        cells.append((steps, *means, f"{gain.effect:+.3f}{interval(gain, 3)}"))
     caption = (
         f"PSNR in dB / {LPIPS} of one sample, means over pictures and {len(found)} seeds, networks as under Quality "
-        f"against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
-        "residual (`expected_residual`), so that noise is not taken for texture where the picture is smooth. Not in "
-        f"the paper. Right: how much lower {LPIPS} is, paired by picture."
+        "against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
+        "residual (`expected_residual`), to keep noise from being taken for texture where the picture is smooth. Not "
+        f"in the paper. Right: how much lower {LPIPS} is, paired by picture."
     )
     columns = ("T", "one unit everywhere", "a unit for every place", "lower by [95 %]")
     return Table("Residuals in units of the local contrast", columns, cells, caption)

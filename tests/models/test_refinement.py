@@ -141,6 +141,11 @@ def test_a_ramp_has_the_local_unit_of_its_slope():
     assert torch.allclose(unit, torch.full_like(unit, 0.25 * (0.02**2 + 0.002**2) ** 0.35))
 
 
+def test_local_units_need_a_prediction():
+    with pytest.raises(UsageError, match="initial predictor"):
+        Refinement(Design(0, 4, (1, 2), blocks=1, residual_scale=None))
+
+
 def test_the_loss_cannot_change_its_own_units():
     network = model(Design(4, 4, (1, 2), blocks=1, residual_scale=None))
     initial = pictures(1, 3, 8, 8).requires_grad_()

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
-from deblur_core import metrics, weights
+from deblur_core import metrics, trainings, weights
 from deblur_core.data.training_pairs import Blur
-from deblur_core.models.refinement import Design, refinement_loss
+from deblur_core.models.refinement import Design, expected_residual, refinement_loss
 from deblur_core.runs import run_job
 from deblur_core.studies import refining
 from deblur_core.studies.learning import Pictures
@@ -160,3 +161,17 @@ def test_judges_find_the_sharp_picture_perfect(trained):
     assert np.mean(sharp[refining.NIQE]) < np.mean(blurry[refining.NIQE])
     assert sharp[refining.KID][0] < blurry[refining.KID][0]
     assert sharp["names"] == blurry["names"] and len(sharp["names"]) == 3
+
+
+def test_local_contrast_tells_how_large_the_residual_of_the_shipped_predictor_is():
+    """On pictures that never trained; the fit was made on others."""
+    model = trainings.load("refinement").requires_grad_(False)
+    expected, found = [], []
+    for y, x in refining.blurred(Pictures(crop=192, blur=refining.learnt_blur("refinement", PICTURES.blur))).values():
+        initial = model.predict(y)
+        size = avg_pool2d((x - initial).square().mean(1, keepdim=True), 8).sqrt().clamp_min(1e-4)
+        expected.append(avg_pool2d(expected_residual(initial), 8).log().flatten())
+        found.append(size.log().flatten())
+    expected, found = torch.cat(expected), torch.cat(found)
+    assert torch.corrcoef(torch.stack([expected, found]))[0, 1] > 0.6
+    assert 0.7 < (found - expected).median().exp() < 1.4
