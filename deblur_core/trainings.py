@@ -210,7 +210,7 @@ def load(model: str) -> nn.Module:
     return weights.load(model, seeded(lambda: chosen.build(profile), seed=0))
 
 
-@task(numerics=1)
+@task(numerics=2)
 def train_model(
     context: Context, *, model: str, settings: dict[str, Any], sources: list[str], seed: int, profile: str = ""
 ) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -100,9 +100,9 @@ class Profile:
 RIVALS = "trained on the same pictures for as many steps, the predictor also by a loss of its own"
 # As in the paper, the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
 _SMALL = (
-    replace(preset("small"), denoiser_width=8),
+    replace(preset("small"), denoiser_width=8, residual_scale=8.0),  # about as large as the pictures themselves
     replace(preset("small"), predictor_width=0, residual_scale=1.0, predictor_weight=0.0),
-    replace(preset("small"), denoiser_width=8, residual_scale=None),
+    replace(preset("small"), denoiser_width=8),
 )
 _TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1),
          Design(4, 4, (1, 2), blocks=1, residual_scale=None))  # fmt: skip
