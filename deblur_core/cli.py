@@ -254,7 +254,9 @@ def _data(arguments: argparse.Namespace) -> None:
         found = {dataset: data.verify(dataset) for dataset in datasets}
         states = ("good", "damaged", "missing")
         rows = [{"dataset": name} | {state: list(files.values()).count(state) for state in states}
-                for name, files in found.items()]  # fmt: skip
+                for name, files in found.items() if files]  # fmt: skip
+        if made := [name for name, files in found.items() if not files]:
+            print(f"Made when they are asked for, without files: {', '.join(made)}.", file=sys.stderr)
         _print_rows(rows, arguments.json)
         if damaged := [path for files in found.values() for path, state in files.items() if state == "damaged"]:
             raise DeblurError(

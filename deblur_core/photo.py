@@ -71,6 +71,8 @@ def deblur_photo(
         TemporaryFile(dir=output).close()
     except OSError as error:
         raise DeblurError(f"Cannot write to {output} ({error.strerror}): choose another folder with -o.") from error
+    if luma.std() < 1 / 255:
+        raise UsageError(f"{path.name} is of one grey all over: without an edge, nothing tells its blur.")
     nonblind.warn_of_noise(luma, stacklevel=3)
 
     def draw(part: Tensor, *arguments: Any, estimate: tuple[float, int], run: Callable[..., Any]) -> Any:

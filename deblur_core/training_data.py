@@ -140,6 +140,11 @@ def blurred_alike(
     Validation: k of one held-out picture, from a shake that never trains, blurs another one; the baseline is the mean
     kernel. Filmed pairs of a scene that never trains are blurred anew by their own k; the baseline is the sharp half.
     """
+    if settings.batch - filmed < 2 or (settings.batch - filmed) % 2:
+        raise UsageError(
+            f"Neighbours swap their blur, and {filmed} pictures of a batch keep theirs: the batch is {filmed + 2}, "
+            f"{filmed + 4} ..., not {settings.batch}."
+        )
     films, named = filmed_pairs.apart(sources)
     real, held_out = filmed_pairs.split(*films) if films else ({}, {})
     pictures = training_pairs.sharp_pictures(*named) or {name: pair[3:] for name, pair in real.items()}

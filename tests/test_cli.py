@@ -326,6 +326,11 @@ def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):
     assert path in refused(1, "data", "verify", "levin")
 
 
+def test_data_verify_says_what_has_no_files(deblur):
+    code, printed = deblur("data", "verify", "builtin", "--json")[:2]
+    assert (code, json.loads(printed)) == (0, [])
+
+
 def test_models_counts_what_the_paper_states(deblur):
     rows = json.loads(deblur("models", "--json")[1])
     assert 2_365_521 in [row["parameters"] for row in rows]

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from deblur_core.photo import _no_finer_than_shown
+from deblur_core.data import write_image
+from deblur_core.errors import UsageError
+from deblur_core.photo import _no_finer_than_shown, deblur_photo
 
 
 @pytest.mark.parametrize(("height", "width", "factor"), [(300, 1700, 1), (3000, 4000, 4), (3, 4000, 3), (9000, 40, 1)])
@@ -12,3 +14,10 @@ def test_the_figure_gets_no_more_pixels_than_it_can_show(height, width, factor):
     shown = _no_finer_than_shown(picture)
     assert shown.shape == (1, 3, height // factor, width // factor)
     assert torch.allclose(shown, torch.tensor(0.25))
+
+
+@pytest.mark.parametrize(("method", "kernel_size"), [("selfdeblur", 9), ("kernel_space", None)])
+def test_a_picture_of_one_grey_is_refused(tmp_path, method, kernel_size):
+    write_image(tmp_path / "sky.png", torch.full((1, 1, 64, 64), 0.5))
+    with pytest.raises(UsageError, match="sky.png is of one grey"):
+        deblur_photo(tmp_path / "sky.png", kernel_size, tmp_path, method=method)

@@ -216,6 +216,14 @@ def test_a_kernel_space_is_judged_by_a_blur_that_was_taken_from_another_picture(
     assert validation(Cheating())["psnr"] > 45  # but for the noise
 
 
+@pytest.mark.parametrize("batch", [2, 3, 5])
+def test_neighbours_that_swap_their_blur_come_in_pairs(batch):
+    with pytest.raises(UsageError, match=f"the batch is 4, 6 ..., not {batch}"):
+        training_data.blurred_alike(
+            ("builtin",), Settings(steps=1, batch=batch), 0, "cpu", trainings.KERNEL_SPACE_BLUR, filmed=2
+        )
+
+
 def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(UsageError, match="'selfdeblur' cannot be trained; models that can be: xydeblur"):
         trainings.get("selfdeblur")

@@ -26,8 +26,10 @@ def patches(pictures: Tensor, height: int = 240, width: int = 256) -> Tensor:
 
     Picture by picture, row by row. By default those of FID and KID in Whang et al., CVPR 2022 (DvSR), section 4:
     240 high and 256 wide, so that a picture of 1280 x 720 gives 15. What is left over at the right and at the
-    bottom of other sizes is dropped. UsageError where a picture is smaller than one patch.
+    bottom of other sizes is dropped. UsageError where a picture is smaller than one patch, or the shape another.
     """
+    if pictures.ndim != 4:
+        raise UsageError(f"patches are cut from pictures (b, c, h, w), not from a tensor of {pictures.ndim} dimensions")
     channels, *size = pictures.shape[1:]
     if size[0] < height or size[1] < width:
         size = f"{size[0]} x {size[1]}"

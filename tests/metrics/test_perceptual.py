@@ -149,6 +149,8 @@ def test_patches_are_the_grid_of_the_paper():
     assert metrics.patches(pictures[:, :, :500, :300]).shape == (4, 3, 240, 256)
     with pytest.raises(UsageError, match="100 x 300 pixels holds no patch of 240 x 256"):
         metrics.patches(pictures[:, :, :100, :300])
+    with pytest.raises(UsageError, match="3 dimensions"):
+        metrics.patches(pictures[0])
 
 
 def squared_distance_by_loops(real, fake):
