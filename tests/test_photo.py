@@ -19,5 +19,5 @@ def test_the_figure_gets_no_more_pixels_than_it_can_show(height, width, factor):
 @pytest.mark.parametrize(("method", "kernel_size"), [("selfdeblur", 9), ("kernel_space", None)])
 def test_a_picture_of_one_grey_is_refused(tmp_path, method, kernel_size):
     write_image(tmp_path / "sky.png", torch.full((1, 1, 64, 64), 0.5))
-    with pytest.raises(UsageError, match="sky.png is of one grey"):
+    with pytest.raises(UsageError, match=r"sky\.png is of one grey"):
         deblur_photo(tmp_path / "sky.png", kernel_size, tmp_path, method=method)
