@@ -100,9 +100,7 @@ def compact_rows(device: str, repeats: int, pixels: int = 256) -> list[dict[str,
     return _rows(f"kernel space, compact, {pixels} px: operator, forward", variants, device, repeats)
 
 
-def _rows(
-    operation: str, variants: dict[str, Callable[[], Any]], device: str, repeats: int
-) -> list[dict[str, Any]]:
+def _rows(operation: str, variants: dict[str, Callable[[], Any]], device: str, repeats: int) -> list[dict[str, Any]]:
     with own_stream(device):
         seconds = in_turn(variants, device, repeats, warm_up=4)  # a GPU records its graph in the fourth
     return [

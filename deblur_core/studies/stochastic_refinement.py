@@ -488,8 +488,8 @@ def _entropy_evidence(run: Result) -> Evidence:
             for name, rest in zip(("blurry residual x − y", "residual x − g(y)"), rests, strict=True)
         ),
         ours=f"{z:.2f} against {x:.2f} bits over all pictures, {unpredicted:.2f} where nothing is predicted",
-        reduced=_smaller(run) and "photographs blurred here, almost without noise; the paper's set has noise, by a "
-        "recipe that is missing",
+        reduced=_smaller(run)
+        and "photographs blurred here, almost without noise; the paper's set has noise, by a recipe that is missing",
     )
 
 
