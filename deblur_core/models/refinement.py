@@ -37,7 +37,7 @@ class Design:
     multipliers: tuple[int, ...] = (1, 2, 3, 4)  # of the base channels, level by level
     blocks: int = 3  # residual blocks a level
     residual_scale: float | None = 1.0  # of z; more spends fewer noise levels on a residual that noise has drowned;
-    # None: over what the local contrast of g_θ(y) lets expect, see `expected_residual`
+    # None: over what the local contrast of g_θ(y) lets expect, see `expected_residual`; needs a predictor_weight
     colour_weight: float = 0.0  # of a loss on the mean colour of g_θ(y), which blur does not change
     predictor_weight: float = 0.0  # of a loss of its own for g_θ(y), its squared error
 
@@ -66,8 +66,11 @@ class Refinement(nn.Module):
 
     def __init__(self, design: Design):
         super().__init__()
-        if design.residual_scale is None and not design.predictor_width:
-            raise UsageError("Units by local contrast need an initial predictor: pass a number as residual_scale.")
+        if design.residual_scale is None and not (design.predictor_width and design.predictor_weight):
+            raise UsageError(
+                "Units by local contrast need an initial predictor with a loss of its own: pass a predictor_width and a "
+                "predictor_weight, or a number as residual_scale."
+            )
         self.design = design
         self.predictor = UNet(3, design.predictor_width, design) if design.predictor_width else None
         self.denoiser = UNet(6, design.denoiser_width, design, conditional=True) if design.denoiser_width else None
@@ -93,7 +96,7 @@ class Refinement(nn.Module):
     def unit(self, initial: Tensor) -> Tensor | float:
         """What 1 in the denoiser's units is in [0, 1], given g_θ(y)."""
         scale = self.design.residual_scale
-        return expected_residual(initial.detach()) if scale is None else 1 / (2 * scale)
+        return expected_residual(initial) if scale is None else 1 / (2 * scale)
 
     def residual(self, sharp: Tensor | float, initial: Tensor) -> Tensor:
         """z = x − g_θ(y), in the denoiser's units."""
@@ -109,13 +112,16 @@ def refinement_loss(
 ) -> Tensor:
     """L = E‖ε − f_θ(√ᾱ (x − g_θ(y)) + √(1 − ᾱ) ε, ᾱ, y)‖₁, the mean over pixels; both networks learn from it.
 
+    In units by local contrast f_θ alone does, and g_θ from its own loss: through units of 1/300 its gradient is so
+    large that g_θ was lost within 2,000 steps.
     batch: (blurry, sharp), each `(b, 3, h, w)` in [0, 1]; `generator` draws noise levels and noise.
     """
     blurry, sharp = batch
     initial = model.predict(blurry)
+    known = initial if model.design.residual_scale else initial.detach()
     alpha_bar = schedule.draw_levels(len(blurry), generator).to(blurry.device)
     noise = torch.randn(blurry.shape, generator=generator, device=generator.device).to(blurry.device)
-    noisy = add_noise(model.residual(sharp, initial), alpha_bar[:, None, None, None], noise)
+    noisy = add_noise(model.residual(sharp, known), alpha_bar[:, None, None, None], noise)
     loss = (noise - model.estimate_noise(noisy, alpha_bar, blurry)).abs().mean()
     if model.design.colour_weight:
         loss = loss + model.design.colour_weight * colour_drift(initial, blurry)

@@ -105,7 +105,7 @@ _SMALL = (
     replace(preset("small"), denoiser_width=8),
 )
 _TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1),
-         Design(4, 4, (1, 2), blocks=1, residual_scale=None))  # fmt: skip
+         Design(4, 4, (1, 2), blocks=1, residual_scale=None, predictor_weight=100.0))  # fmt: skip
 _SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
 _MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))

@@ -1,5 +1,7 @@
 """Stochastic refinement: the size of its networks, and its diffusion equations against composition and Bayes' rule."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -22,6 +24,7 @@ from deblur_core.models.refinement import (
 )
 
 TINY = Design(4, 4, (1, 2), blocks=1)
+LOCAL = replace(TINY, residual_scale=None, predictor_weight=1.0)
 SCHEDULE = Schedule(torch.tensor([0.1, 0.3, 0.2, 0.6], dtype=torch.float64))
 
 
@@ -125,7 +128,7 @@ def test_residual_and_picture_are_each_others_inverse_and_scaled_to_two():
 
 
 def test_local_units_are_small_where_the_prediction_is_smooth_and_the_inverse_holds():
-    network = model(Design(4, 4, (1, 2), blocks=1, residual_scale=None))
+    network = model(LOCAL)
     sharp, initial = pictures(2, 3, 24, 32), pictures(2, 3, 24, 32, seed=1)
     initial[..., :16] = 0.5
     unit = network.unit(initial)
@@ -141,15 +144,24 @@ def test_a_ramp_has_the_local_unit_of_its_slope():
     assert torch.allclose(unit, torch.full_like(unit, 0.25 * (0.02**2 + 0.002**2) ** 0.35))
 
 
-def test_local_units_need_a_prediction():
-    with pytest.raises(UsageError, match="initial predictor"):
-        Refinement(Design(0, 4, (1, 2), blocks=1, residual_scale=None))
+@pytest.mark.parametrize("missing", [{"predictor_width": 0}, {"predictor_weight": 0.0}])
+def test_local_units_need_a_prediction_with_a_loss_of_its_own(missing):
+    with pytest.raises(UsageError, match="initial predictor with a loss of its own"):
+        Refinement(replace(LOCAL, **missing))
 
 
-def test_the_loss_cannot_change_its_own_units():
-    network = model(Design(4, 4, (1, 2), blocks=1, residual_scale=None))
-    initial = pictures(1, 3, 8, 8).requires_grad_()
-    assert not network.unit(initial).requires_grad and network.residual(1.0, initial).requires_grad
+def test_in_local_units_the_predictor_learns_from_its_own_loss_alone():
+    y, x = pictures(2, 3, 16, 16), pictures(2, 3, 16, 16, seed=1)
+
+    def gradients(design):
+        network = model(design)
+        refinement_loss(network, (y, x), generator()).backward()
+        return [torch.cat([weight.grad.flatten() for weight in part.parameters()])
+                for part in (network.predictor, network.denoiser)]  # fmt: skip
+
+    (of_predictor, of_denoiser), (thrice, same) = gradients(LOCAL), gradients(replace(LOCAL, predictor_weight=3.0))
+    assert of_predictor.abs().max() > 0 and torch.allclose(thrice, 3 * of_predictor)
+    assert of_denoiser.abs().max() > 0 and torch.equal(same, of_denoiser)
 
 
 def test_without_predictor_diffusion_draws_the_picture_in_minus_one_to_one():
