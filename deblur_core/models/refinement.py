@@ -68,8 +68,8 @@ class Refinement(nn.Module):
         super().__init__()
         if design.residual_scale is None and not (design.predictor_width and design.predictor_weight):
             raise UsageError(
-                "Units by local contrast need an initial predictor with a loss of its own: pass a predictor_width and a "
-                "predictor_weight, or a number as residual_scale."
+                "Units by local contrast need an initial predictor with a loss of its own: pass a predictor_width "
+                "and a predictor_weight, or a number as residual_scale."
             )
         self.design = design
         self.predictor = UNet(3, design.predictor_width, design) if design.predictor_width else None

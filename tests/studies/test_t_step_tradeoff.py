@@ -64,7 +64,8 @@ def test_jobs_are_different_and_judges_come_last(profile):
         with_predictor, without, *local = size.designs
         assert with_predictor.predictor_width == 2 * with_predictor.denoiser_width or profile == "smoke"
         assert without.predictor_width == 0 and without.denoiser_width >= with_predictor.predictor_width
-        assert local == ([replace(with_predictor, residual_scale=None, predictor_weight=100.0)] if profile != "paper" else [])
+        in_units = replace(with_predictor, residual_scale=None, predictor_weight=100.0)
+        assert local == ([] if profile == "paper" else [in_units])
 
 
 def test_what_needs_weights_of_others_is_left_out_where_they_are_missing(monkeypatch):
