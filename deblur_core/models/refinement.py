@@ -112,8 +112,8 @@ def refinement_loss(
 ) -> Tensor:
     """L = E‖ε − f_θ(√ᾱ (x − g_θ(y)) + √(1 − ᾱ) ε, ᾱ, y)‖₁, the mean over pixels; both networks learn from it.
 
-    In units by local contrast f_θ alone does, and g_θ from its own loss: through units of 1/300 its gradient is so
-    large that g_θ was lost within 2,000 steps.
+    In units by local contrast f_θ alone does, and g_θ from its own loss: through units of 1/300 the gradient of this
+    one is hundreds of times as large.
     batch: (blurry, sharp), each `(b, 3, h, w)` in [0, 1]; `generator` draws noise levels and noise.
     """
     blurry, sharp = batch
