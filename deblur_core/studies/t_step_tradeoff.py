@@ -609,8 +609,9 @@ def _units_table(found: dict[int, dict[bool, Result]]) -> Table | None:
     caption = (
         f"PSNR in dB / {LPIPS} of one sample, means over pictures and {len(found)} seeds, networks as under Quality "
         "against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
-        "residual (`expected_residual`), to keep noise from being taken for texture where the picture is smooth. Not "
-        f"in the paper. Right: how much lower {LPIPS} is, paired by picture."
+        "residual (`expected_residual`), to keep noise from being taken for texture where the picture is smooth; the "
+        "predictor then learns from its own loss alone. Not in the paper. Right: how much lower "
+        f"{LPIPS} is, paired by picture."
     )
     columns = ("T", "one unit everywhere", "a unit for every place", "lower by [95 %]")
     return Table("Residuals in units of the local contrast", columns, cells, caption)
