@@ -106,11 +106,17 @@ def linear_schedule(steps: int, last: float, first: float = 1e-6) -> Schedule:
 
 
 def strided(schedule: Schedule, steps: int) -> Schedule:
-    """The same way from picture to noise in fewer steps: ᾱ at `steps` evenly spaced points of the schedule."""
+    """The same way from picture to noise in fewer steps: ᾱ at `steps` evenly spaced points of the schedule.
+
+    Raises UsageError for steps that it does not have, and where its last ones find no signal that they could drown.
+    """
     if not 1 <= steps <= schedule.steps:
         raise UsageError(f"A schedule of {schedule.steps} steps cannot be walked in {steps}: 1 to {schedule.steps}.")
     kept = schedule.alpha_bars[torch.linspace(0, schedule.steps, steps + 1, dtype=torch.float64).round().long()]
-    return Schedule(1 - kept[1:] / kept[:-1])
+    betas = 1 - kept[1:] / kept[:-1]
+    if not ((betas > 0) & (betas < 1)).all():
+        raise UsageError("This schedule drowns all of the signal before its end: take smaller betas or fewer of them.")
+    return Schedule(betas)
 
 
 TRAINING = linear_schedule(2000, 1e-2)

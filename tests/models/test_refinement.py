@@ -306,6 +306,8 @@ def test_a_schedule_that_drowns_everything_stays_finite():
     clean = remove_noise(torch.ones(1), schedule.alpha_bars[-1].item(), torch.ones(1) * (1 - 1e-6))
     mean, variance = schedule.posterior(torch.ones(1), clean, schedule.steps)
     assert torch.isfinite(clean).all() and torch.isfinite(mean).all() and 0 <= variance <= 1
+    with pytest.raises(UsageError, match="drowns all of the signal before its end"):
+        strided(schedule, 100)
 
 
 @pytest.mark.parametrize("wrong", [lambda: linear_schedule(0, 0.5), lambda: Schedule(torch.tensor([])),
