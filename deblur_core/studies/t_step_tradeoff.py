@@ -130,7 +130,7 @@ PROFILES = {
         grid=(*_STRIDED, *_LINEAR), few=(10, 0.5), samples=8, measures=(LPIPS, NIQE),
     ),
     "overnight": Profile(
-        "refinement", "refinement_regression", _PHOTOGRAPHS, _ELSEWHERE, 12, _MIXED.kinds,
+        "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12, _MIXED.kinds,
         grid=(*_STRIDED, *_LINEAR[:3]), few=(10, 0.5), samples=16,
         direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
         averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2)),
