@@ -228,6 +228,11 @@ class Row:
             return self.kid
         return float(np.mean(list(self.scores[measure].values()))) if self.scores.get(measure) else None
 
+    def of_kind(self, kind: str) -> Row:
+        """Of the pictures with this kind of blur; "": of all."""
+        return Row({measure: {name: value for name, value in scores.items() if kind in ("", kind_of(name))}
+                    for measure, scores in self.scores.items()})  # fmt: skip
+
     def cell(self, measure: str, digits: int) -> str:
         value = self.mean(measure)
         return NOT_AVAILABLE if value is None else f"{value:.{digits}f}"
@@ -506,22 +511,27 @@ def _averaging_table(rows: dict[Any, Row]) -> Table | None:
 
 
 def _steps_table(rows: dict[Any, Row]) -> Table | None:
-    """What more steps are worth in the eyes of a network."""
+    """What more steps are worth in the eyes of a network, over all pictures and by kind of blur."""
     strided_ = {key: rows[key] for key in sorted(key for key in rows if isinstance(key, tuple) and key[1] is None)}
-    rivals = {"plain regression": rows.get("regression"), f"mean of {averaged(rows)}": rows.get(averaged(rows))}
+    rivals = {"plain regression": rows.get("regression"), "initial prediction": rows.get("initial"),
+              f"mean of {averaged(rows)}": rows.get(averaged(rows))}  # fmt: skip
     if not strided_ or None in rivals.values():
         return None
     if not all(row.scores.get(LPIPS) for row in (*strided_.values(), *rivals.values())):  # type: ignore[union-attr]
         return None
+    kinds = list(dict.fromkeys(kind_of(name) for name in next(iter(strided_.values())).scores[LPIPS]))
     cells = []
-    for (steps, _), row in strided_.items():
-        gains = [better("", LPIPS, row, rival) for rival in rivals.values()]
-        cells.append((steps, row.cell(LPIPS, 3), *(f"{gain.effect:+.3f}{interval(gain, 3)}" for gain in gains)))
+    for kind in ["", *kinds] if len(kinds) > 1 else kinds:
+        for (steps, _), row in strided_.items():
+            ours = row.of_kind(kind)
+            gains = [better("", LPIPS, ours, rival.of_kind(kind)) for rival in rivals.values() if rival]
+            shown_ = (f"{gain.effect:+.3f}{interval(gain, 3)}" for gain in gains)
+            cells.append((kind or "all", steps, ours.cell(LPIPS, 3), *shown_))
     caption = (
         f"{LPIPS}, lower is better: of one sample by the training schedule in T steps, and how far below each rival it "
         "is, with 95 % intervals, paired by picture."
     )
-    columns = ("T", LPIPS, *(f"below {name} [95 %]" for name in rivals))
+    columns = ("blur", "T", LPIPS, *(f"below {name} [95 %]" for name in rivals))
     return Table("What more steps are worth", columns, cells, caption)
 
 
@@ -552,6 +562,11 @@ def _cost_table(results: list[Result]) -> Table | None:
 
 def mean_law(averages: dict[int, Row]) -> tuple[float, float]:
     return decompose({count: row.mean("mse") or 0.0 for count, row in averages.items()})
+
+
+def kind_of(name: str) -> str:
+    """The kind of blur of "picture, kind of blur"."""
+    return name.rpartition(", ")[2]
 
 
 def aligned_scores(a: dict[str, float], b: dict[str, float]) -> tuple[list[float], list[float], list[str]]:

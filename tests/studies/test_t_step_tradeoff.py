@@ -189,8 +189,9 @@ def test_tables_show_what_was_measured():
     assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (100)"][3] == "0.100"
     assert len(tables["The law of averaging"].rows) == 5
     last = tables["What more steps are worth"].rows[-1]
-    assert last[0] == 100 and last[2].startswith("+0.150 [") and last[3].startswith("+0.100 [")
-    assert tables["Cost by steps and by pixels"].rows[-1] == (100, "20", "20.0", "20.0", "4.0")
+    assert last[:2] == ("x", 100) and last[3].startswith("+0.150 [") and last[5].startswith("+0.100 [")
+    assert [row[0] for row in tables["What more steps are worth"].rows[::5]] == ["all", "shake", "x"]
+    assert tables["Cost by steps and by pixels"].rows[-1] == (100, "20", "20.0", "20.0", "2.2")
     assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
     assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
 
