@@ -464,8 +464,8 @@ def _ends_table(ends: dict[str, tuple[str, Row]], title: str) -> Table | None:
         f"{len(next(iter(ends.values()))[1].scores['psnr'])} blurry pictures; one set of weights for all but the "
         "regression, whose predictor is as large. Best T: by LPIPS or else the texture distance, of other pictures. "
         "Texture distance: between the distributions of differences of neighbouring pixels and those of the sharp "
-        "picture, in grey levels. Lower is better, except for PSNR and SSIM; KID may be below 0, as it estimates without "
-        "bias a distance that is small where both sets show the same pictures."
+        "picture, in grey levels. Lower is better, except for PSNR and SSIM; KID may be below 0, as it estimates "
+        "without bias a distance that is small where both sets show the same pictures."
     )
     return Table(title, ("restoration", *(label for _, label, _ in MEASURES)), cells, caption)
 
