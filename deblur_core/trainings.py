@@ -109,8 +109,8 @@ def _short_motion(size: int) -> training_pairs.Blur:
     return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 
 
-# At 1e-3 the predictor is lost after some 1,250 steps: the denoiser's gradient is 30 times as large, and their common
-# norm, which is clipped, does not notice when that of the predictor explodes.
+# At 1e-3 the predictor is lost early, and what is built on it, too: the denoiser's gradient is far larger, and to clip
+# their common norm does not hold the predictor's.
 _REFINEMENT_LAPTOP = replace(_SIZES["laptop"], steps=12_000, learning_rate=5e-4)
 # Crops as the paper, steps as its ablation; the rest is not known.
 _REFINEMENT_PAPER = Settings(

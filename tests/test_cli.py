@@ -327,8 +327,8 @@ def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):
 
 
 def test_data_verify_says_what_has_no_files(deblur):
-    code, printed = deblur("data", "verify", "builtin", "--json")[:2]
-    assert (code, json.loads(printed)) == (0, [])
+    code, printed, said = deblur("data", "verify", "builtin", "--json")
+    assert (code, json.loads(printed)) == (0, []) and said == "Made when they are asked for, without files: builtin.\n"
 
 
 def test_models_counts_what_the_paper_states(deblur):

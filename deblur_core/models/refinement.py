@@ -112,8 +112,8 @@ def refinement_loss(
 ) -> Tensor:
     """L = E‖ε − f_θ(√ᾱ (x − g_θ(y)) + √(1 − ᾱ) ε, ᾱ, y)‖₁, the mean over pixels; both networks learn from it.
 
-    In units by local contrast f_θ alone does, and g_θ from its own loss: through units of 1/300 the gradient of this
-    one is hundreds of times as large.
+    In units by local contrast f_θ alone does, and g_θ from its own loss: divided by units as small as 0.003, this one's
+    gradient would drown that of the other.
     batch: (blurry, sharp), each `(b, 3, h, w)` in [0, 1]; `generator` draws noise levels and noise.
     """
     blurry, sharp = batch

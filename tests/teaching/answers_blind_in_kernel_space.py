@@ -35,12 +35,8 @@ def scene_mean(values, scenes):
 RIGHT = {
     "hyper_laplacian": [
         lambda a, d, alpha: (slopes(a, d) ** alpha).mean(),
-        lambda a, d, alpha: np.mean(
-            [
-                (p * p + q * q + 1e-6) ** (alpha / 2)
-                for p, q in zip(a.flatten().tolist(), d.flatten().tolist(), strict=True)
-            ]
-        ),
+        lambda a, d, alpha: np.mean([(p * p + q * q + 1e-6) ** (alpha / 2)
+                                     for p, q in zip(a.flatten().tolist(), d.flatten().tolist(), strict=True)]),
     ],
     "sign_test": [
         lambda wins, n: stats.binomtest(wins, n).pvalue,

@@ -32,9 +32,8 @@ RIGHT = {
     ],
     "walk_between_codes": [
         lambda start, end, steps: way(start, end, np.linspace(0, 1, steps)),
-        lambda start, end, steps: torch.stack(
-            [start * (1 - i / (steps - 1)) + end * i / (steps - 1) for i in range(steps)]
-        ),
+        lambda start, end, steps: torch.stack([start * (1 - i / (steps - 1)) + end * i / (steps - 1)
+                                               for i in range(steps)]),
     ],
     "normal_divergence": [
         kl,
