@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     figures.set_defaults(run=_figures)
     figures.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
     figures.add_argument("--only", action="append", default=[], metavar="STUDY", help="this study alone; repeatable")
-    figures.add_argument("--workers", type=int, help="jobs at a time (default: one per core, 8 on a GPU)")
+    figures.add_argument("--workers", type=int, help="jobs at a time (default: one per core; 8 on a GPU, at most 31)")
     figures.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://host:8786")
     figures.add_argument("-o", "--output", type=Path, help="folder of the report (default: reports/ for "
                          "a whole laptop run, else a folder in DEBLUR_HOME)")  # fmt: skip
@@ -134,16 +134,18 @@ def _parser() -> argparse.ArgumentParser:
     actions = results.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_json(actions.add_parser("list", help="how much of each study is done"))
     pack = actions.add_parser("pack", help="write finished jobs to one file")
-    pack.add_argument("file", type=Path)
+    pack.add_argument("file", type=Path, help="to be written")
     pack.add_argument("--only", metavar="STUDY", help="the jobs of one study, at every profile")
-    actions.add_parser("unpack", help="add the jobs of such a file").add_argument("file", type=Path)
+    actions.add_parser("unpack", help="add the jobs of such a file").add_argument(
+        "file", type=Path, help="written by pack, on any machine"
+    )
     clean = actions.add_parser("clean", help="delete jobs, checkpoints or damaged entries")
     clean.add_argument("part", nargs="+", choices=("store", "checkpoints", "damaged"))
     days = _number(float, 0, math.inf, "a number of days, 0 or more")
     clean.add_argument("--older-than", type=days, default=0.0, metavar="DAYS", help="default: of any age")
     record = actions.add_parser("record", help="write a study's numbers to reports/recorded/")
-    record.add_argument("study")
-    record.add_argument("profile")
+    record.add_argument("study", help="a wrong name is answered with the list of studies")
+    record.add_argument("profile", help="most often overnight or paper")
 
     doctor = commands.add_parser("doctor", help="what this machine can do")
     doctor.set_defaults(run=_doctor)
@@ -248,8 +250,14 @@ def _data(arguments: argparse.Namespace) -> None:
             rows = [{name: row[name] for name in ("dataset", "pairs", "where", "licence")} for row in rows]
         _print_rows(rows, arguments.json)
     elif arguments.action == "fetch":
+        failed = []
         for dataset in datasets:
-            data.fetch_dataset(dataset, progress=sys.stderr.isatty())
+            try:
+                data.fetch_dataset(dataset, progress=sys.stderr.isatty())
+            except DeblurError as error:
+                failed.append(str(error))
+        if failed:
+            raise DeblurError(" ".join(failed))
     else:
         found = {dataset: data.verify(dataset) for dataset in datasets}
         states = ("good", "damaged", "missing")
@@ -292,7 +300,7 @@ def _train(arguments: argparse.Namespace) -> None:
             folder=arguments.output,
             progress=progress,
         )
-    print("Wrote", path, path.with_suffix(".json"))
+    print(f"Wrote {path} and {path.with_suffix('.json').name}; DEBLUR_WEIGHTS={path.parent} makes everything use them.")
     for name, least in values["baseline"].items():
         print(f"Held-out {name}: {values['curve'][-1][name]:.4g}; without the network: {least:.4g}.")
     for doubt in values["doubts"]:
@@ -351,11 +359,12 @@ def _results(arguments: argparse.Namespace) -> None:
         print(f"{store.clean(*arguments.part, older_than=arguments.older_than)} entries deleted.")
     else:
         study = studies.get(arguments.study)
-        found = studies.collect(study, arguments.profile, store)
-        if not any(job.key in set(store.keys()) for job in studies.jobs(study, arguments.profile)):
+        kept = set(store.keys())
+        if not any(job.key in kept for job in studies.jobs(study, arguments.profile)):
             raise DeblurError(
                 f"Nothing to record: run deblur figures --profile {arguments.profile} --only {study.name}."
             )
+        found = studies.collect(study, arguments.profile, store)
         print(f"{len(found)} jobs in {studies.record(study, arguments.profile, found)}")
 
 

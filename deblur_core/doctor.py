@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from deblur_core import data, metrics
+from deblur_core import data, metrics, weights
+from deblur_core.errors import DeblurError
 from deblur_core.runs import provenance
 
 
@@ -30,13 +32,23 @@ def examine() -> dict[str, str]:
         "triton": "yes" if find_spec("triton") else "no: PyTorch's own operators are used",
         "extras": f"missing: pip install 'deblur-core[{','.join(missing)}]'" if missing else "all installed",
         "DEBLUR_HOME": _describe_folder(data.home()),
-        "DEBLUR_DATA": str(data.data_folder() or "not set: benchmarks are downloaded when they are asked for"),
+        "DEBLUR_DATA": _told(data.data_folder) or "not set: benchmarks are downloaded when they are asked for",
+        "DEBLUR_WEIGHTS": _told(weights.own) or "not set: the networks that come with the project are used",
     }
-    for row in data.describe():
-        facts[f"data {row['dataset']}"] = f"{row['pairs']} pairs, {row['where']}"
+    for dataset in data.DATASETS:
+        facts[f"data {dataset}"] = _told(lambda dataset=dataset: f"{len(data.names(dataset))} pairs, "
+                                         f"{data.available(dataset)[1]}")  # fmt: skip
     for metric in metrics.PERCEPTUAL:
-        facts[metric] = metrics.available(metric)[1]
+        facts[metric] = _told(lambda metric=metric: metrics.available(metric)[1])
     return facts
+
+
+def _told(look: Callable[[], object]) -> str:
+    """What there is to say, if only what is wrong; empty for None."""
+    try:
+        return str(look() or "")
+    except DeblurError as error:
+        return str(error)
 
 
 def total_memory(device: str = "cpu") -> int | None:

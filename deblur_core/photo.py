@@ -15,6 +15,7 @@ from tqdm import tqdm
 from deblur_core import data, trainings
 from deblur_core.doctor import total_memory
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.solvers import kernel_space, large_picture, nonblind, selfdeblur
 from deblur_core.studies import Figure, style
 
@@ -60,6 +61,8 @@ def deblur_photo(
         selfdeblur.check_input(luma, kernel_size)
     else:
         chosen, model = kernel_space.recipe(recipe), trainings.load("kernel_space").requires_grad_(False)
+        if not isinstance(model, CompactKernelSpace):
+            raise UsageError("Only the compact kernel space has kernels to show, and DEBLUR_WEIGHTS names another one.")
         blurry = blurry.expand(1, 3, -1, -1)
         kernel_space.check_input(model, blurry)
     if iterations is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from deblur_core.models.refinement import Refinement, preset, refinement_loss, r
 from deblur_core.models.srn import SRN, srn_loss
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, Store, from_settings, run_job, task
+from deblur_core.runs.job import canonical
 from deblur_core.training import Batch, Loss, Settings, seeded, start_quietly, train
 from deblur_core.training_data import Data, blurred_alike, digest, restoration_pairs
 
@@ -203,9 +205,18 @@ def get(model: str) -> Training:
 
 
 def load(model: str) -> nn.Module:
-    """The network of this name with the weights that come with the project, in evaluation mode on the CPU."""
-    chosen, profile = get(model), weights.card(model)["profile"]
-    return weights.load(model, seeded(lambda: chosen.build(profile), seed=0))
+    """The network of this name with the weights that come with the project, or that DEBLUR_WEIGHTS has in their place,
+    in evaluation mode on the CPU. Raises DeblurError where they were made by another design than the present one."""
+    chosen, card = get(model), weights.card(model)
+    network = seeded(lambda: chosen.build(card["profile"]), seed=0)
+    if (made_by := card.get("design")) and made_by != _design(network):
+        raise DeblurError(f"The weights '{model}' are of another design: make them again with deblur train {model}.")
+    return weights.load(model, network)
+
+
+def _design(network: nn.Module) -> dict[str, Any]:
+    """What a network was built by, JSON-able, for what the shapes of weights do not tell."""
+    return json.loads(canonical(getattr(network, "design", {})))
 
 
 @task(numerics=2)
@@ -231,6 +242,7 @@ def train_model(
     )
     values = {
         "parameters": count_parameters(trained.network),
+        "design": _design(trained.network),
         "data": data.description,
         "baseline": data.baseline,
         "curve": trained.curve,
@@ -299,6 +311,7 @@ def _card(result: Result, profile: str) -> dict[str, Any]:
         "model": settings["model"],
         "profile": profile,
         "parameters": values["parameters"],
+        "design": values.get("design", {}),  # which a run that was finished before it was noted lacks
         "recipe": settings["settings"],
         "data": values["data"],
         "seed": settings["seed"],

@@ -17,6 +17,7 @@ from toy_study import Size, toy
 from deblur_core import cli, studies
 from deblur_core.blur import add_gaussian
 from deblur_core.data import home, load, read_image, to_luma_chroma, write_image
+from deblur_core.errors import DeblurError
 from deblur_core.runs import Store, files
 from deblur_core.solvers.large_picture import place
 
@@ -246,6 +247,21 @@ def test_a_whole_laptop_run_updates_the_committed_report_and_the_readme(deblur, 
     assert "1 inconclusive" in readme.read_text()
 
 
+def test_the_committed_report_holds_nothing_but_the_whole_laptop_run_with_our_networks(
+    deblur, refused, tmp_path, monkeypatch
+):
+    committed = tmp_path / "tree" / "reports"
+    committed.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "tree")
+    for part in (("--only", "toy"), ("--profile", "smoke")):
+        assert "reports/ holds the whole laptop report" in refused(2, "figures", *part, "-o", "reports")
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "own"))
+    assert "reports/ holds" in refused(2, "figures", "-o", committed)
+    assert deblur("figures", "--workers", 1)[0] == 0
+    assert (tmp_path / "home" / "reports" / "laptop" / "index.html").exists() and not list(committed.iterdir())
+
+
 def test_a_job_that_fails_loses_nothing_that_was_finished(refused, monkeypatch):
     use(monkeypatch, toy(smoke=Size(4, fail_at=2)))
     assert "1 of 4 jobs failed" in refused(1, "figures", "--profile", "smoke", "--workers", 1)
@@ -314,6 +330,30 @@ def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_p
     assert smoke == {"study": "toy", "profile": "smoke", "jobs": 3, "in the store": 0, "recorded": 3}
     assert "gone.zip" in refused(1, "results", "unpack", tmp_path / "gone.zip")
     assert "Nothing to record" in refused(1, "results", "record", "toy", "smoke"), "it is recorded, not here"
+
+
+def test_fetching_everything_goes_on_after_a_failure(refused, monkeypatch):
+    from deblur_core import data
+
+    asked = []
+
+    def fetch(dataset, progress):
+        asked.append(dataset)
+        if dataset in ("levin", "lai"):
+            raise DeblurError(f"No way to {dataset}.")
+
+    monkeypatch.setattr(data, "fetch_dataset", fetch)
+    assert refused(1, "data", "fetch") == "deblur: No way to levin. No way to lai.\n"
+    assert asked == list(data.DATASETS)
+
+
+def test_doctor_says_what_is_wrong_with_a_setting_and_goes_on(deblur, monkeypatch):
+    monkeypatch.setenv("DEBLUR_DATA", "nowhere")
+    monkeypatch.setenv("DEBLUR_WEIGHTS", "nowhere")
+    code, printed, _ = deblur("doctor", "--json")
+    facts = json.loads(printed)
+    assert code == 0 and all("which is not a folder" in facts[name] for name in ("DEBLUR_DATA", "DEBLUR_WEIGHTS"))
+    assert "which is not a folder" in facts["data levin"] and "pairs" in facts["data builtin"]
 
 
 def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):

@@ -9,7 +9,8 @@ from torch import nn
 
 from deblur_core import cli, training, training_data, trainings, weights
 from deblur_core.data import training_pairs, write_image
-from deblur_core.errors import UsageError
+from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models import kernel_space
 from deblur_core.models.counting import count_parameters
 from deblur_core.models.kernel_space import Encoding
 from deblur_core.training import Settings
@@ -53,6 +54,39 @@ def test_a_model_is_trained_and_loaded_again(apart, capsys):
     held_out = blurred_pictures(("builtin",), Settings(steps=1, batch=1, crop=8), 0, "cpu").validate
     assert held_out(loaded)["psnr"] == pytest.approx(card["scores"]["psnr"])
     assert held_out.baseline["psnr"] == pytest.approx(card["baseline"]["psnr"])
+
+
+def test_own_weights_take_the_place_of_those_that_come_along(apart, monkeypatch, capsys):
+    assert cli.main(["train", "tiny", "--profile", "smoke", "--device", "cpu"]) == 0
+    folder = apart / "home" / "weights"
+    assert f"DEBLUR_WEIGHTS={folder} makes everything use them" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no weights 'tiny'"):
+        trainings.load("tiny")
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(folder))
+    assert {"tiny", "xydeblur"} <= set(weights.names()), "the others are still there"
+    own = weights.load("tiny", tiny(), folder).state_dict()
+    assert all(torch.equal(weight, own[name]) for name, weight in trainings.load("tiny").state_dict().items())
+    assert weights.card("xydeblur") == weights.card("xydeblur", weights.FOLDER)
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(apart / "nowhere"))
+    with pytest.raises(UsageError, match="nowhere, which is not a folder: correct it, or unset it"):
+        trainings.load("xydeblur")
+
+
+def test_weights_of_another_design_are_refused(apart, monkeypatch):
+    def made(channels=3):
+        network = tiny()
+        network.design = kernel_space.Design(divergence_weight=0.1 * channels)
+        return network
+
+    monkeypatch.setitem(trainings.TRAININGS, "tiny", replace(trainings.TRAININGS["tiny"], network=made))
+    path, _ = trainings.train_and_save("tiny", "smoke")
+    assert weights.card("tiny", path.parent)["design"]["divergence_weight"] == pytest.approx(0.3)
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(path.parent))
+    trainings.load("tiny")
+    other = replace(trainings.TRAININGS["tiny"], network=lambda: made(4))
+    monkeypatch.setitem(trainings.TRAININGS, "tiny", other)
+    with pytest.raises(DeblurError, match="'tiny' are of another design: make them again with deblur train tiny"):
+        trainings.load("tiny")
 
 
 def test_steps_seed_and_data_change_the_weights_and_a_repetition_does_not(apart):

@@ -36,8 +36,13 @@ def mean_interval(values: ArrayLike) -> Interval:
     n = len(values)
     if n < 2:
         return Interval(float(values[0]) if n else nan, -inf, inf, n)
-    mean, half_width = float(values.mean()), float(stats.t.ppf(0.975, n - 1) * stats.sem(values))
+    mean, half_width = float(values.mean()), float(t_quantile(0.975, n) * stats.sem(values))
     return Interval(mean, mean - half_width, mean + half_width, n)
+
+
+def t_quantile(probability: float, n: int) -> float:
+    """Of Student's distribution for the mean of n values; infinite for less than two."""
+    return float(stats.t.ppf(probability, n - 1)) if n > 1 else inf
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], groups: Sequence[Hashable]) -> Interval:
@@ -68,7 +73,7 @@ def runs_needed(differences: ArrayLike) -> int | None:
         return None
     scatter = float(np.std(differences, ddof=1)) / abs(interval.effect)
     n = max(2, ceil((stats.norm.ppf(0.975) * scatter) ** 2))  # fewer would not do with a known scatter either
-    while stats.t.ppf(0.975, n - 1) * scatter >= n**0.5:
+    while t_quantile(0.975, n) * scatter >= n**0.5:
         n += 1
     return n
 

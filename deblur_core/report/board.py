@@ -64,6 +64,7 @@ class Row:
             "ours": self.ours,
             "profile": self.profile or None,
             "verdict": self.verdict,
+            "setting": self.setting or None,
             "interval": [
                 {
                     "name": c.name,
@@ -71,6 +72,7 @@ class Row:
                     "low": _finite(c.low),
                     "high": _finite(c.high),
                     "n": c.n,
+                    "of": c.of,
                     "unit": c.unit,
                 }
                 for c in comparisons
@@ -142,11 +144,13 @@ def intervals(evidence: Evidence) -> str:
 
 
 def describe(comparison: Comparison) -> str:
-    """For example: PSNR: +2.31 dB [1.20, 3.42], n = 32."""
+    """For example: PSNR: +2.31 dB [1.20, 3.42], n = 32 pairs."""
     effect, low, high = (_digits(value) for value in (comparison.effect, comparison.low, comparison.high))
     sign = "+" if comparison.effect > 0 else ""
     unit = f" {comparison.unit}" if comparison.unit else ""
-    return f"{comparison.name}: {sign}{effect}{unit} [{low}, {high}], n = {comparison.n}"
+    if not math.isfinite(comparison.low):
+        return f"{comparison.name}: {sign}{effect}{unit}, without an interval, n = {comparison.n} {comparison.of}"
+    return f"{comparison.name}: {sign}{effect}{unit} [{low}, {high}], n = {comparison.n} {comparison.of}"
 
 
 def summary(verdicts: Mapping[str, str]) -> str:

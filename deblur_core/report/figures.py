@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
-from deblur_core import studies
+from deblur_core import studies, weights
 from deblur_core.data import home
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.report import board, readme
@@ -26,16 +26,19 @@ def regenerate(
 ) -> None:
     """Run the studies at `profile`, execute their notebooks and write the report.
 
-    The committed report is rewritten by the whole laptop run alone, so that it never mixes sizes nor loses a
-    study; anything else is written to DEBLUR_HOME.
+    The committed report is rewritten by the whole laptop run with the networks that come along, so that it never mixes
+    sizes nor loses a study or a recorded run; anything else is written to DEBLUR_HOME.
     """
     if profile not in studies.PROFILES:
         raise UsageError(f"There is no profile '{profile}': choose one of {', '.join(studies.PROFILES)}.")
     if workers is not None and workers < 1:
         raise UsageError(f"At least one worker is needed, not {workers}.")
     chosen = [studies.get(name) for name in dict.fromkeys(only)] or list(studies.discover().values())
-    whole = profile == "laptop" and not only
-    output = output or (studies.REPOSITORY / "reports" if whole else home() / "reports" / profile)
+    committed = studies.REPOSITORY / "reports"
+    whole = profile == "laptop" and not only and weights.own() is None
+    output = output.resolve() if output else committed if whole else home() / "reports" / profile
+    if output == committed and not whole:
+        raise UsageError("reports/ holds the whole laptop report: choose another folder with -o for this one.")
 
     store = studies.default_store()
     wanted = list(dict.fromkeys(job for study in chosen for job in studies.jobs(study, profile)))
@@ -47,7 +50,7 @@ def regenerate(
     notebooks = _notebooks({study.notebook for study in chosen} if only else None)
     execute_all(notebooks, profile, output / "notebooks", workers or available_cores())
     rows = build(output, profile, store, chosen)
-    if output == studies.REPOSITORY / "reports":
+    if output == committed:
         readme.update(studies.REPOSITORY / "README.md", output)
     print(f"{board.summary({row.claim.id: row.verdict for row in rows})}. Open {output / 'index.html'}.")
 

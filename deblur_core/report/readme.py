@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from pathlib import Path
 
 from deblur_core.data import write_atomically
-from deblur_core.report.board import SETTINGS, setting, summary
-from deblur_core.studies.claims import Comparison, Evidence
+from deblur_core.report.board import SETTINGS, summary
 
 _MARKED = re.compile(r"(<!-- (?P<name>[\w.-]+) -->)(.*?)(<!-- / -->)", re.DOTALL)
 
@@ -33,16 +31,9 @@ def facts(reports: Path) -> dict[str, str]:
 
 
 def _leaning(rows: list[dict]) -> str:
-    """Of inconclusive claims by their intervals alone. For example: 3 as stated, 1 otherwise, 8 open."""
-    undecided = [row["interval"] for row in rows if row["verdict"] == "inconclusive" and row["interval"]]
-    settings = Counter(setting(_comparisons(intervals)) for intervals in undecided)
-    return ", ".join(f"{settings[name]} {name}" for name in SETTINGS if settings[name]) or "none"
-
-
-def _comparisons(intervals: list[dict]) -> Evidence:
-    """None stands for what is not finite: an interval from one unit alone."""
-    infinite = {"effect": math.nan, "low": -math.inf, "high": math.inf}
-    return Evidence(tuple(Comparison(**{k: infinite[k] if v is None else v for k, v in c.items()}) for c in intervals))
+    """Of inconclusive claims in the setting that ran. For example: 3 as stated, 1 otherwise, 8 open."""
+    counts = Counter(row["setting"] for row in rows)
+    return ", ".join(f"{counts[name]} {name}" for name in SETTINGS if counts[name]) or "none"
 
 
 def names(text: str) -> set[str]:

@@ -29,7 +29,7 @@ from deblur_core.models.counting import count_parameters
 from deblur_core.models.srn import SRN
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, from_settings, task
-from deblur_core.studies.claims import Comparison, paired
+from deblur_core.studies.claims import Comparison, crossed
 from deblur_core.training import Loss, PictureValidation, Settings, Source, seeded, start_quietly, train
 from deblur_core.trainings import absolute_error
 
@@ -215,15 +215,9 @@ def scores(runs: Sequence[Result]) -> dict[tuple[int, str], float]:
 
 
 def over_seeds_and_pictures(name: str, effects: Mapping[tuple[int, str], float], unit: str = "") -> Comparison:
-    """The mean of effects by (seed, "picture, kind of blur") or (seed, "picture").
-
-    Seeds and pictures are both chance. Of the interval over pictures, seeds averaged, and that over seeds, pictures
-    averaged, the wider one counts; a single seed decides nothing.
-    """
-    values, nothing = list(effects.values()), [0.0] * len(effects)
-    groups = ([place.rpartition(", ")[0] or place for _, place in effects], [seed for seed, _ in effects])
-    intervals = [paired(name, values, nothing, group, unit) for group in groups]
-    return max(intervals, key=lambda interval: interval.high - interval.low)
+    """`crossed`, for effects by (seed, "picture, kind of blur") or (seed, "picture")."""
+    pictures = [place.rpartition(", ")[0] or place for _, place in effects]
+    return crossed(name, list(effects.values()), {"pictures": pictures, "seeds": [seed for seed, _ in effects]}, unit)
 
 
 def more_needed(effects: Mapping[tuple[int, str], float]) -> str:

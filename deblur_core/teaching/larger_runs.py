@@ -20,7 +20,7 @@ def show(study: Study, figures: bool = True) -> None:
         results, wanted = counted[study.name, profile], len(studies.jobs(study, profile))
         if not results:
             recorded = len(studies.collect(study, profile))
-            print(f"{profile}: {f'{recorded} of {wanted} jobs are' if recorded else 'nothing is'} recorded yet.")
+            print(f"{profile}: {f'so far {recorded} of {wanted} jobs are' if recorded else 'nothing is'} recorded.")
             continue
         print(f"{profile}: {conditions(results, wanted)}")
         tables = [table for table in study.tables(results) if table.rows]  # an unfinished run may leave some empty
@@ -29,7 +29,15 @@ def show(study: Study, figures: bool = True) -> None:
 
 
 def verdicts(study: Study, results: list[Result], profile: str) -> None:
-    """A line and its 95 % intervals for each claim that these results speak of, judged as the board judges them."""
+    """For each claim that these results speak of what the paper states, what was found, and the verdict, judged as the
+    board judges it."""
     for claim, evidence in study.evidence(results).items():
         row = board.Row(claims.get(claim), evidence, profile)
-        print(f"{claim} {row.verdict}. {row.ours}", *filter(None, [row.interval]), sep="\n     ")
+        setting = f" ({row.setting} in our setting)" if row.setting else ""
+        print(
+            f"{claim} {row.verdict}{setting}",
+            f"the paper: {row.claim.statement} {row.claim.paper_values}",
+            f"here: {row.ours}",
+            *filter(None, [row.interval]),
+            sep="\n     ",
+        )

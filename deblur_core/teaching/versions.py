@@ -5,6 +5,7 @@ python -m deblur_core.teaching.versions FOLDER    writes the student's version o
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from deblur_core.errors import DeblurError, UsageError
 from deblur_core.studies import REPOSITORY
 
 STUB = "...  # your code here"
@@ -51,11 +53,19 @@ def notebooks() -> list[Path]:
     return sorted((REPOSITORY / "notebooks").glob("[0-9]*.ipynb"))
 
 
-def main(folder: str) -> None:
-    Path(folder).mkdir(parents=True, exist_ok=True)
+def write_student_versions(folder: Path) -> None:
+    """UsageError for the folder of the instructor's notebooks, which they would overwrite."""
+    if folder.resolve() == REPOSITORY / "notebooks":
+        raise UsageError(f"{folder} holds the notebooks with their solutions: choose another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
     for path in notebooks():
-        nbformat.write(student_version(nbformat.read(path, as_version=4)), Path(folder) / path.name)
+        nbformat.write(student_version(nbformat.read(path, as_version=4)), folder / path.name)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2] or ["student"])
+    parser = argparse.ArgumentParser(description="Write the students' notebooks, without solutions.")
+    parser.add_argument("folder", type=Path, nargs="?", default="student", help="default: student")
+    try:
+        write_student_versions(parser.parse_args().folder)
+    except DeblurError as error:
+        sys.exit(str(error))

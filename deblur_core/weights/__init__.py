@@ -1,12 +1,14 @@
 """Trained weights that come with the project: NAME.safetensors, and NAME.json, the card that says what made them.
 
-`deblur train NAME` makes them again. Nothing is unpickled, and nothing is loaded that is not what its card says.
+`deblur train NAME` makes them again. In a folder that DEBLUR_WEIGHTS names, they take the place of those of the same
+name here. Nothing is unpickled, and nothing is loaded that is not what its card says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +23,20 @@ FOLDER = Path(__file__).parent
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def names(folder: Path = FOLDER) -> list[str]:
-    """The weights that are there."""
-    return sorted(path.stem for path in folder.glob("*.safetensors"))
+def own() -> Path | None:
+    """The folder that DEBLUR_WEIGHTS names; None where it is not set."""
+    if not (named := os.environ.get("DEBLUR_WEIGHTS")):
+        return None
+    folder = Path(named).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"DEBLUR_WEIGHTS names {folder}, which is not a folder: correct it, or unset it.")
+    return folder
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """The weights that are there: in this folder, or in any that weights are read from."""
+    folders = [folder] if folder else [FOLDER, *filter(None, [own()])]
+    return sorted({path.stem for there in folders for path in there.glob("*.safetensors")})
 
 
 def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path = FOLDER) -> Path:
@@ -41,11 +54,18 @@ def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], fold
     return path
 
 
-def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def _source(name: str) -> Path:
+    folder = own()
+    half = folder and any((folder / f"{name}{part}").exists() for part in (".json", ".safetensors"))  # or all of it
+    return folder if folder and half else FOLDER
+
+
+def card(name: str, folder: Path | None = None) -> dict[str, Any]:
     """What made these weights: recipe, data, seed, hardware, date, scores, sha256.
 
     Raises UsageError where there are no such weights, DeblurError where their card is damaged.
     """
+    folder = folder or _source(name)
     path = folder / f"{name}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -61,13 +81,14 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         raise DeblurError(f"The card {path} is damaged: make it again with deblur train {name}.") from error
 
 
-def load(name: str, network: Network, folder: Path = FOLDER) -> Network:
+def load(name: str, network: Network, folder: Path | None = None) -> Network:
     """Put the weights into `network`, which must be of their architecture; returns it, in evaluation mode.
 
     Raises UsageError where there are no such weights, DeblurError where they are damaged or of another architecture.
     """
     from safetensors.torch import load as decode
 
+    folder = folder or _source(name)
     path, expected = folder / f"{name}.safetensors", card(name, folder)["sha256"]
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != expected:

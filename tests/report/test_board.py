@@ -80,6 +80,7 @@ def test_json_has_one_schema_and_no_infinity(run):
         "ours",
         "profile",
         "interval",
+        "setting",
         "verdict",
     }
     assert all(set(entry) == columns and entry["verdict"] in VERDICTS for entry in entries)
@@ -90,9 +91,9 @@ def test_json_has_one_schema_and_no_infinity(run):
 
 def test_an_interval_is_written_with_its_sign_unit_and_number():
     found = Comparison("PSNR", 2.306, 1.2, 3.42, 32, "dB")
-    assert board.describe(found) == "PSNR: +2.31 dB [1.20, 3.42], n = 32"
+    assert board.describe(found) == "PSNR: +2.31 dB [1.20, 3.42], n = 32 pairs"
     small = Comparison("SSIM", -0.0123, -0.02, 0.0004, 8)
-    assert board.describe(small) == "SSIM: -0.0123 [-0.02, 0.0004], n = 8"
+    assert board.describe(small) == "SSIM: -0.0123 [-0.02, 0.0004], n = 8 pairs"
 
 
 def test_summary_counts_every_claim():

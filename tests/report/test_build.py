@@ -43,7 +43,7 @@ def test_report_shows_tables_figures_and_verdicts_of_each_run(study, store, tmp_
     for section, jobs in ((text[overnight:laptop], 4), (text[laptop:], 3)):
         assert f"{jobs} jobs; {jobs} pairs of toys; seeds 0; " in section and "PyTorch" in section
         assert "**Toys**" in section and "PSNR \\| dB" in section and "Look at the height." in section
-        assert re.search(rf"  - ours: toys\n  - PSNR: \+\d.*n = {jobs}\n", section)
+        assert re.search(rf"  - ours: toys\n  - PSNR: \+\d.*n = {jobs} pairs\n", section)
     assert "**C1.1 reproduced**: On Levin's set" in text[overnight:laptop]
     assert "**C1.1 inconclusive** (as stated in our setting)\n" in text[laptop:], "a reduced run decides nothing"
     assert "Look at the grey." not in text[overnight:laptop], "recorded results carry no pictures"

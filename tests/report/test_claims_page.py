@@ -48,7 +48,7 @@ def test_a_claim_in_full_names_its_values_its_interval_and_why_it_stays_undecide
     row = Row(get("C1.1"), measured(1, 2, ours="31 against 30 dB", reduced="another camera"), "overnight")
     said = full(row, anchored=True)
     assert said.startswith('- <a id="c1-1"></a>**C1.1 inconclusive** (as stated in our setting): On Levin')
-    for part in ("(Table 1)", "paper: 33.07 dB", "ours: 31 against 30 dB", "+1.50 dB [1.00, 2.00], n = 8"):
+    for part in ("(Table 1)", "paper: 33.07 dB", "ours: 31 against 30 dB", "+1.50 dB [1.00, 2.00], n = 8 pairs"):
         assert part in said
     assert said.endswith("undecided here: another camera")
     assert get("C1.1").statement not in full(row, anchored=False), "told once"

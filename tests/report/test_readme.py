@@ -13,8 +13,8 @@ from deblur_core.studies import REPOSITORY
 def reports(tmp_path):
     interval = [{"name": "PSNR", "effect": 2.306, "low": 1.0, "high": 3.0, "n": 8, "unit": "dB"}]
     rows = [
-        {"id": "C1.1", "verdict": "reproduced", "profile": "overnight", "interval": interval},
-        {"id": "C1.2", "verdict": "not run", "profile": None, "interval": []},
+        {"id": "C1.1", "verdict": "reproduced", "profile": "overnight", "setting": None, "interval": interval},
+        {"id": "C1.2", "verdict": "not run", "profile": None, "setting": None, "interval": []},
     ]
     (tmp_path / "recorded").mkdir()
     (tmp_path / "claims.json").write_text(json.dumps(rows))
@@ -32,13 +32,11 @@ def test_facts_come_from_the_results_files(reports):
     }
 
 
-def test_where_the_inconclusive_claims_lean_is_told_by_their_intervals(reports):
-    def undecided(*limits):
-        same = {"name": "PSNR", "effect": 1.0, "n": 8, "unit": ""}
-        intervals = [same | {"low": low, "high": high} for low, high in limits]
-        return {"id": "C2.1", "verdict": "inconclusive", "profile": "overnight", "interval": intervals}
-
-    rows = [undecided((1, 2)), undecided((1, 2), (-1, 2)), undecided((1, 2), (-2, -1)), undecided((None, None))]
+def test_where_the_inconclusive_claims_lean_is_told(reports):
+    rows = [
+        {"id": "C2.1", "verdict": "inconclusive", "profile": "overnight", "setting": setting, "interval": []}
+        for setting in ("as stated", "open", "otherwise", "open")
+    ]
     (reports / "claims.json").write_text(json.dumps(rows))
     assert readme.facts(reports)["leaning"] == "1 as stated, 1 otherwise, 2 open"
 

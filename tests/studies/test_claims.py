@@ -4,7 +4,17 @@ import math
 
 import pytest
 
-from deblur_core.studies.claims import CHECKS, CLAIMS, PAPERS, VERDICTS, Comparison, Evidence, paired, verdict
+from deblur_core.studies.claims import (
+    CHECKS,
+    CLAIMS,
+    PAPERS,
+    VERDICTS,
+    Comparison,
+    Evidence,
+    crossed,
+    paired,
+    verdict,
+)
 
 CLEAR = Comparison("PSNR", 2.0, 1.0, 3.0, 8, "dB")
 OPEN = Comparison("SSIM", 0.1, -0.1, 0.3, 8)
@@ -84,3 +94,26 @@ def test_claims_about_one_table_agree_with_each_other():
     assert values["C1.6"].startswith("33.07 dB") and values["C1.7"].startswith("0.9313")
     assert "21.51" in values["C1.3"] and values["C1.5"].startswith("21.51 dB / 0.5256")
     assert "33.32 dB" in values["C1.6"] and f"+{33.32 - 33.07:.2f} dB" in values["C1.8"]
+
+
+def test_one_of_many_comparisons_needs_a_clearer_interval_to_contradict():
+    def comparison(high):
+        return Comparison("a", -1.0, -2 - high, high, n=8)
+
+    assert verdict(Evidence((comparison(-0.02),))) == "contradicted"
+    others = (Comparison("b", 1.0, 0.5, 1.5, n=8),) * 5
+    assert verdict(Evidence((comparison(-0.02), *others))) == "inconclusive"
+    assert verdict(Evidence((comparison(-0.7), *others))) == "contradicted"
+    # by hand: 1 - 0.05 / 6 of Student's distribution with 7 degrees of freedom is 3.6358, 0.95 of it 2.3646
+    wide = 2.3646 / 3.6358
+    assert comparison(-1 + wide * 0.999).contradicts(6) and not comparison(-1 + wide * 1.001).contradicts(6)
+
+
+def test_pairs_that_share_pictures_and_kernels_are_no_independent_ones():
+    pictures, kernels = zip(*((i, j) for i in range(4) for j in range(8)), strict=True)
+    effects = [3.0 * (i == 3) + 0.1 * (j % 2) for i, j in zip(pictures, kernels, strict=True)]
+    naive = paired("a", effects, [0.0] * 32, list(zip(pictures, kernels, strict=True)))
+    honest = crossed("a", effects, {"pictures": pictures, "kernels": kernels}, "dB")
+    assert naive.n == 32 and naive.low > 0
+    assert (honest.n, honest.of, honest.unit) == (4, "pictures", "dB") and honest.low < 0
+    assert honest.effect == pytest.approx(naive.effect)

@@ -18,10 +18,11 @@ def displayed(monkeypatch):
 
 def test_recorded_runs_are_shown_with_their_conditions_and_verdicts(displayed, capsys):
     larger_runs.show(studies.get("joint_vs_alternating"))
-    overnight, paper = capsys.readouterr().out.split("paper: ")
+    overnight, paper = capsys.readouterr().out.split("\npaper: ")
     assert overnight.startswith("overnight: ") and "32 pairs of levin" in overnight and "PyTorch" in overnight
-    assert "C1.1 inconclusive. " in overnight and "PSNR, joint − alternating: +" in overnight
-    assert paper == "16 of 64 jobs are recorded yet.\n"
+    assert "C1.1 inconclusive (open in our setting)\n     the paper: On Levin's set, joint" in overnight
+    assert "     here: " in overnight and "PSNR, joint − alternating: +" in overnight
+    assert paper == "so far 16 of 64 jobs are recorded.\n"
     assert {Table} < {type(shown) for shown in displayed}, "tables and figures"
     displayed.clear()
     larger_runs.show(studies.get("joint_vs_alternating"), figures=False)
@@ -35,5 +36,5 @@ def test_why_a_reduced_run_decides_nothing_is_said(displayed, capsys):
 
 def test_where_nothing_is_recorded_a_line_says_so(displayed, capsys):
     larger_runs.show(replace(studies.get("joint_vs_alternating"), jobs=lambda profile: []))
-    assert capsys.readouterr().out == "overnight: nothing is recorded yet.\npaper: nothing is recorded yet.\n"
+    assert capsys.readouterr().out == "overnight: nothing is recorded.\npaper: nothing is recorded.\n"
     assert not displayed

@@ -1,10 +1,14 @@
 """Student and clean versions of notebooks, on a small one."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbformat import v4
 
-from deblur_core.teaching.versions import CHECKED, STUB, clean, main, notebooks, student_version
+from deblur_core.errors import UsageError
+from deblur_core.studies import REPOSITORY
+from deblur_core.teaching.versions import CHECKED, STUB, clean, notebooks, student_version, write_student_versions
 
 SOLVED = """def half(x):
     # BEGIN SOLUTION
@@ -56,8 +60,16 @@ def test_clean_keeps_what_is_checked_and_nothing_else(notebook):
 
 
 def test_a_folder_of_student_versions(tmp_path):
-    main(str(tmp_path / "course"))
+    write_student_versions(tmp_path / "course")
     written = sorted((tmp_path / "course").glob("*.ipynb"))
     assert [path.name for path in written] == [path.name for path in notebooks()]
     assert all(STUB in path.read_text(encoding="utf-8") for path in written)
     assert not any("BEGIN SOLUTION" in path.read_text(encoding="utf-8") for path in written)
+
+
+def test_the_solutions_are_not_overwritten(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    before = [path.read_bytes() for path in notebooks()]
+    with pytest.raises(UsageError, match="notebooks holds the notebooks with their solutions: choose another folder"):
+        write_student_versions(Path("notebooks"))
+    assert [path.read_bytes() for path in notebooks()] == before
