@@ -308,15 +308,19 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> None:
+    import torch
+
     from deblur_core.models.counting import count_macs, count_parameters
 
     if min(arguments.size) < 1:
         raise UsageError(f"A picture of {arguments.size[0]} x {arguments.size[1]} pixels does not exist.")
-    rows = [
-        {"model": name, "parameters": count_parameters(network), "macs": count_macs(network, *inputs)}
-        for module in _modules_with("models", "variants")
-        for name, network, inputs in module.variants(*arguments.size)
-    ]
+    modules = _modules_with("models", "variants")
+    with torch.device("meta"):  # weights that are only counted
+        rows = [
+            {"model": name, "parameters": count_parameters(network), "macs": count_macs(network, *inputs)}
+            for module in modules
+            for name, network, inputs in module.variants(*arguments.size)
+        ]
     if not arguments.json:
         rows = [row | {"parameters": f"{row['parameters']:,}", "macs": f"{row['macs'] / 1e9:.4g} G"} for row in rows]
     _print_rows(rows, arguments.json)

@@ -15,7 +15,6 @@ from tqdm import tqdm
 from deblur_core import data, trainings
 from deblur_core.doctor import total_memory
 from deblur_core.errors import DeblurError, UsageError
-from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.solvers import kernel_space, large_picture, nonblind, selfdeblur
 from deblur_core.studies import Figure, style
 
@@ -60,9 +59,7 @@ def deblur_photo(
         chosen, model = selfdeblur.recipe(recipe), None
         selfdeblur.check_input(luma, kernel_size)
     else:
-        chosen, model = kernel_space.recipe(recipe), trainings.load("kernel_space").requires_grad_(False)
-        if not isinstance(model, CompactKernelSpace):
-            raise UsageError("Only the compact kernel space has kernels to show, and DEBLUR_WEIGHTS names another one.")
+        chosen, model = kernel_space.recipe(recipe), trainings.compact_kernel_space()
         blurry = blurry.expand(1, 3, -1, -1)
         kernel_space.check_input(model, blurry)
     if iterations is not None:
@@ -96,7 +93,8 @@ def deblur_photo(
         return _write(output, path.stem, blurry, found.x, _side_by_side(model.decode(found.k)[0]))
 
     def solve(window: Tensor) -> tuple[Tensor, Tensor]:
-        estimate = selfdeblur.estimate_cost(chosen, tuple(window.shape[-2:]), kernel_size, device)
+        seconds, memory = selfdeblur.estimate_cost(chosen, tuple(window.shape[-2:]), kernel_size, device)
+        estimate = seconds, max(memory, 110 * luma.numel())  # measured, of the deconvolution of the whole picture
         found = draw(window, window, kernel_size, estimate=estimate, run=selfdeblur.deblur)
         return found.x, found.k
 

@@ -28,7 +28,8 @@ from deblur_core import metrics
 from deblur_core.data.training_pairs import Source
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.randomness import own_randomness
-from deblur_core.solvers.acceleration import own_stream, rounded
+from deblur_core.runs import own_stream
+from deblur_core.solvers.acceleration import rounded
 
 REPORT_EVERY = 20  # steps on a GPU, which has to wait when its loss is looked at; on a CPU every step reports
 CHECKPOINT_AFTER = 60.0  # seconds

@@ -74,7 +74,7 @@ _SIZES = {
 def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
     """The collection `training_pairs.kernels` (count, size, size) as the shipped blur operator knows it: each extracted
     from a photograph of gravel that it has blurred, and decoded again, (count, 27, 27)."""
-    operator, true = load("kernel_space").requires_grad_(False), training_pairs.kernels(blur, seed)
+    operator, true = compact_kernel_space(), training_pairs.kernels(blur, seed)
     x = training_pairs.sharp_pictures("builtin")["builtin/gravel"][None, :, :160, :160] / 255
     border, found = blur.size // 2, []
     for k in true.split(1):
@@ -212,6 +212,14 @@ def load(model: str) -> nn.Module:
     if (made_by := card.get("design")) and made_by != _design(network):
         raise DeblurError(f"The weights '{model}' are of another design: make them again with deblur train {model}.")
     return weights.load(model, network)
+
+
+def compact_kernel_space() -> CompactKernelSpace:
+    """The blur operator, without gradients. Raises UsageError where DEBLUR_WEIGHTS has one without kernels to show."""
+    operator = load("kernel_space").requires_grad_(False)
+    if not isinstance(operator, CompactKernelSpace):
+        raise UsageError("Only the compact kernel space has kernels to show, and DEBLUR_WEIGHTS names another one.")
+    return operator
 
 
 def _design(network: nn.Module) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from deblur_core import photo
 from deblur_core.data import write_image
-from deblur_core.errors import UsageError
+from deblur_core.errors import DeblurError, UsageError
 from deblur_core.photo import _no_finer_than_shown, deblur_photo
 
 
@@ -14,6 +15,14 @@ def test_the_figure_gets_no_more_pixels_than_it_can_show(height, width, factor):
     shown = _no_finer_than_shown(picture)
     assert shown.shape == (1, 3, height // factor, width // factor)
     assert torch.allclose(shown, torch.tensor(0.25))
+
+
+def test_the_deconvolution_of_the_whole_picture_is_in_the_estimate(tmp_path, monkeypatch):
+    write_image(tmp_path / "wide.png", torch.linspace(0, 1, 600).expand(1, 1, 300, 600))
+    monkeypatch.setattr(photo.selfdeblur, "estimate_cost", lambda *of: (1.0, 0))
+    monkeypatch.setattr(photo, "total_memory", lambda device: 100 * 300 * 600)
+    with pytest.raises(DeblurError, match="which is not there"):
+        deblur_photo(tmp_path / "wide.png", 9, tmp_path)
 
 
 @pytest.mark.parametrize(("method", "kernel_size"), [("selfdeblur", 9), ("kernel_space", None)])

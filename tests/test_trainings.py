@@ -72,6 +72,12 @@ def test_own_weights_take_the_place_of_those_that_come_along(apart, monkeypatch,
         trainings.load("xydeblur")
 
 
+def test_an_operator_without_kernels_to_show_is_refused(monkeypatch):
+    monkeypatch.setattr(trainings, "load", lambda name: tiny())
+    with pytest.raises(UsageError, match="Only the compact kernel space has kernels to show"):
+        trainings.seen_by_operator(training_pairs.Blur(size=11, count=2), 0)
+
+
 def test_weights_of_another_design_are_refused(apart, monkeypatch):
     def made(channels=3):
         network = tiny()

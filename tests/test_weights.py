@@ -70,6 +70,16 @@ def test_a_damaged_or_missing_card_is_named(saved):
         weights.load("tiny", network(), folder)
 
 
+@pytest.mark.parametrize("half", ["safetensors", "json"])
+def test_half_a_set_of_one_s_own_is_refused_and_not_passed_over(saved, half, monkeypatch):
+    _, folder = saved
+    (folder / f"tiny.{half}").rename(folder / f"xydeblur.{half}")
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(folder))
+    assert "tiny" not in weights.names()
+    with pytest.raises((DeblurError, UsageError), match=str(folder)):
+        weights.load("xydeblur", network())
+
+
 @pytest.mark.parametrize("other", [network(5), network()[:1], nn.Sequential(*network(), nn.Conv2d(3, 3, 1))])
 def test_another_architecture_is_refused_and_left_as_it_was(saved, other):
     _, folder = saved

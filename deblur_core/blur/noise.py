@@ -33,8 +33,10 @@ def estimate_sigma(y: Tensor) -> Tensor:
     Blur empties the high bands, which then hold noise alone: on the blurry images of Levin et al. the estimate is
     good to 3 percent from sigma = 0.005 on, and without added noise it is their rounding to 8 bits, 0.0012. On
     sharp images it is good to about 10 percent from 0.05 on; below, fine texture can pass for noise, or noise
-    for texture. Raises UsageError below 16x16 pixels.
+    for texture. Raises UsageError below 16x16 pixels, and for integers.
     """
+    if not y.is_floating_point():
+        raise UsageError(f"An estimate of the noise level needs a floating-point image, and this one is {y.dtype}.")
     b, c, h, w = y.shape
     if min(h, w) < 16:
         raise UsageError(f"An estimate of the noise level needs 16x16 pixels or more; the image has {h}x{w}.")

@@ -56,7 +56,7 @@ def kernel_at(motion: Tensor, place: tuple[float, float], size: int) -> Tensor:
     Raises UsageError where the kernel is larger than `size`.
     """
     here = torch.tensor(place, dtype=motion.dtype)
-    path = torch.stack([here - _origin(here, moment) for moment in motion], dim=1)
+    path = torch.stack([here - torch.stack(_origin(*here, moment)) for moment in motion], dim=1)
     if size % 2 == 0 or path.abs().max() > size // 2:
         raise UsageError(f"The motion at {place} does not fit into a kernel of {size} px: choose a larger odd size.")
     return rasterize(path.numpy(), size)
@@ -66,17 +66,17 @@ def _seen(x: Tensor, moment: Tensor, margin: int) -> Tensor:
     """x at one moment, bilinearly resampled, without `margin` pixels on each side."""
     h, w = x.shape[-2:]
     rows, columns = (torch.arange(margin, n - margin, dtype=torch.float64) - (n - 1) / 2 for n in (h, w))
-    place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
-    half = torch.tensor([(h - 1) / 2, (w - 1) / 2], dtype=torch.float64)
-    position = _origin(place, moment) / half  # in [-1, 1] inside the scene
-    if position.abs().max() > 1 + 1e-9:
+    down, right = _origin(rows[:, None], columns, moment)
+    position = torch.stack([right / ((w - 1) / 2), down / ((h - 1) / 2)], dim=-1)  # in [-1, 1] inside the scene
+    corners = position[:: max(1, len(rows) - 1), :: max(1, len(columns) - 1)]  # nothing is further out than they are
+    if corners.abs().max() > 1 + 1e-9:
         raise UsageError(f"With a margin of {margin} px the motion looks beyond the scene: leave a larger one.")
-    grid = position.flip(-1).to(x)[None].expand(len(x), -1, -1, -1)
+    grid = position.to(x)[None].expand(len(x), -1, -1, -1)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _origin(place: Tensor, moment: Tensor) -> Tensor:
-    """Where in the scene that comes from which is seen at `place` (..., 2), (down, right) from the centre."""
-    down, right = (place - moment[:2]).unbind(-1)
+def _origin(down: Tensor, right: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
+    """Where in the scene that comes from which is seen `down` and `right` of the centre, and so measured."""
+    down, right = down - moment[0], right - moment[1]
     cosine, sine = moment[2].cos(), moment[2].sin()
-    return torch.stack([cosine * down + sine * right, cosine * right - sine * down], dim=-1)
+    return cosine * down + sine * right, cosine * right - sine * down

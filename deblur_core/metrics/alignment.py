@@ -69,7 +69,8 @@ def aligned(
 
 
 def error_ratio(estimate: Aligned, known: Aligned, definition: Literal["ssd", "norm"] = "ssd") -> float:
-    """Error of an estimate over that of the deconvolution with the known kernel: in [0, inf], 1 is as good.
+    """Error of an estimate over that of the deconvolution with the known kernel: in [0, inf], 1 is as good, also where
+    neither has any.
 
     Both results are aligned to the same sharp picture.
     "ssd": ratio of the sums of squared differences (Levin et al., CVPR 2009).
@@ -82,8 +83,8 @@ def error_ratio(estimate: Aligned, known: Aligned, definition: Literal["ssd", "n
         errors = np.array([np.linalg.norm(result.estimate - result.sharp, 2) for result in (estimate, known)])
     else:
         raise UsageError(f'unknown error ratio "{definition}": choose "ssd" or "norm"')
-    with np.errstate(divide="ignore", invalid="ignore"):  # the known kernel may leave no error at all
-        return float(errors[0] / errors[1])
+    with np.errstate(divide="ignore"):  # the known kernel may leave no error at all
+        return float(errors[0] / errors[1]) if errors.any() else 1.0
 
 
 def _crop(picture: np.ndarray, margin: int) -> np.ndarray:

@@ -10,11 +10,13 @@ Nagy and O'Leary, "Restoring images degraded by spatially variant blur", SIAM J.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
+from deblur_core.blur import fast_length
 from deblur_core.errors import UsageError
 from deblur_core.models.kernel_space import Encoding, check_kernel, check_pair
 
@@ -61,15 +63,19 @@ class LinearKernelSpace(nn.Module):
         seen = self._components(sharp)
         left, seen = blurry.float() - seen[:, :, 0], seen[:, :, 1:]
         _, rows, columns = self.kernel_shape(*sharp.shape[-2:])
-        cells = torch.eye(rows * columns, device=sharp.device).view(1, -1, rows, columns)
-        near = self._spread(cells, *sharp.shape[-2:])[0]  # (cells, h, w): each pixel's share in every cell
+        # The share of each pixel in every cell is that of its row, (rows, h), times that of its column, (columns, w).
+        of_rows, of_columns = (
+            F.interpolate(torch.eye(n, device=sharp.device)[None], n * self.multiple, mode="linear")[0, :, :side]
+            for n, side in zip((rows, columns), sharp.shape[-2:], strict=True)
+        )
         equations = []
-        for i, share in enumerate(near.sqrt()):
-            # Only here its share is not zero: half a cell beyond its own borders.
-            around = (..., *(slice(max(0, n * self.multiple - self.multiple // 2), (n + 2) * self.multiple)
-                             for n in divmod(i, columns)))  # fmt: skip
-            part = (share[around] * seen[around]).transpose(1, 2).flatten(2)  # (b, components, pixels, channels)
-            equations.append((part @ part.mT, part @ (share[around] * left[around]).flatten(1)[..., None]))
+        for row, column in itertools.product(range(rows), range(columns)):
+            # Only here it is not zero: half a cell beyond the cell's own borders.
+            down, across = (slice(max(0, n * self.multiple - self.multiple // 2), (n + 2) * self.multiple)
+                            for n in (row, column))  # fmt: skip
+            share = (of_rows[row, down, None] * of_columns[column, across]).sqrt()
+            part = (share * seen[..., down, across]).transpose(1, 2).flatten(2)  # (b, components, channels · pixels)
+            equations.append((part @ part.mT, part @ (share * left[..., down, across]).flatten(1)[..., None]))
         normal, right = (torch.stack(sides, 1) for sides in zip(*equations, strict=True))
         normal = normal + NOISE**2 * torch.eye(self.channels, device=sharp.device)
         weights = torch.linalg.solve(normal, right)[..., 0]  # (b, cells, components)
@@ -83,7 +89,7 @@ class LinearKernelSpace(nn.Module):
             correlated = F.conv2d(padded.flatten(0, 1)[:, None], filters.flip(2, 3))
             return correlated.unflatten(0, picture.shape[:2])
         # On a CPU Fourier transforms take a third of the time, forward and backward.
-        whole = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
+        whole = [fast_length(side) for side in padded.shape[-2:]]
         product = torch.fft.rfft2(padded[:, :, None], whole) * torch.fft.rfft2(filters[:, 0], whole)
         height, width = picture.shape[-2:]
         return torch.fft.irfft2(product, whole)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]

@@ -9,9 +9,12 @@ from deblur_core.report.board import SETTINGS, Row, describe
 from deblur_core.studies import Table
 from deblur_core.studies.claims import CHECKS, PAPERS, VERDICTS
 
-HOW_TO_READ = """A measured claim is an effect with a 95 % interval, positive on the paper's side.
+HOW_TO_READ = """A measured claim is an effect with a 95 % interval, positive on the paper's side. Where several things
+are chance, as the 4 pictures and 8 kernels of 32 pairs, the widest of the intervals over each of them counts, and n is
+the number of these.
 
-- *reproduced*: every interval is clear of zero on the paper's side; *contradicted*: one is clear on the other side.
+- *reproduced*: every interval is clear of zero on the paper's side; *contradicted*: one is clear on the other side, by
+  more where there are several of which each could be so by chance (Bonferroni).
 - *exact*: a count, an identity or arithmetic on the paper's own numbers, and it holds.
 - *inconclusive*: zero lies within an interval, or the run cannot decide, whatever it finds: it is the reduced `laptop`
   run, or its method, data or machine are others than the paper's where the claim depends on them.

@@ -17,6 +17,7 @@ from .files import StoreError
 from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
 from .provenance import available_cores, computes_in_bfloat16, provenance
 from .store import Store
+from .streams import own_stream
 
 __all__ = [
     "Checkpoint",
@@ -29,6 +30,7 @@ __all__ = [
     "computes_in_bfloat16",
     "default_executor",
     "from_settings",
+    "own_stream",
     "provenance",
     "run_job",
     "run_jobs",

@@ -16,7 +16,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from functools import partial
 
 import torch
@@ -27,6 +27,7 @@ from .files import StoreError
 from .job import Context, Job, Result, run_job
 from .provenance import available_cores
 from .store import Store
+from .streams import MOST_THREADS, own_stream
 
 
 def run_jobs(
@@ -76,14 +77,14 @@ def default_executor(workers: int = 1, device: str = "cpu") -> Iterator[Executor
     """What runs jobs on this machine, for `run_jobs`.
 
     One worker is this process. More are, on the CPU, fresh processes that share its cores and, on a GPU,
-    threads of this process, which share one CUDA context; each job there has a stream of its own.
+    at most 31 threads of this process, which share one CUDA context; each has a stream of its own.
     """
     if workers <= 1:
         yield None
         return
     executor: Executor
     if device.startswith("cuda"):
-        executor = ThreadPoolExecutor(workers)
+        executor = ThreadPoolExecutor(min(workers, MOST_THREADS))
     else:
         threads = max(1, available_cores() // workers)
         spawn = multiprocessing.get_context("spawn")  # a forked copy of torch's thread pools can hang
@@ -138,8 +139,7 @@ def _outcomes(
 
 def _compute(job: Job, store: Store, device: str) -> None:
     """Runs in a worker. The result travels through the store, so nothing large passes between processes."""
-    stream = torch.cuda.stream(torch.cuda.Stream(device)) if device.startswith("cuda") else nullcontext()
-    with store.lock(job), stream:
+    with store.lock(job), own_stream(device):
         checkpoint = store.checkpoint(job)
         if store.get(job) is None:  # another run may have finished it while this one waited for the lock
             store.put(run_job(job, Context(device, checkpoint, result=partial(_result, store=store, device=device))))

@@ -1,11 +1,10 @@
-"""What makes an optimisation step fast: bfloat16 twins of float32 networks, CUDA graphs, a stream for every run."""
+"""What makes an optimisation step fast: bfloat16 twins of float32 networks, and CUDA graphs."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -101,16 +100,3 @@ class Captured:
                 ):
                     function()
             self.graph.replay()
-
-
-@contextlib.contextmanager
-def own_stream(device: str) -> Iterator[None]:
-    """A CUDA stream of this run's own: graphs cannot be captured on the default one, and runs in threads overlap."""
-    if torch.device(device).type != "cuda":
-        yield
-        return
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))  # what it is given may still be on the way
-    with torch.cuda.stream(stream):
-        yield
-        stream.synchronize()

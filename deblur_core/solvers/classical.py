@@ -27,7 +27,10 @@ from deblur_core.solvers import nonblind
 from deblur_core.solvers.selfdeblur import check_input
 
 Normal = Callable[[Tensor], Tensor]
-_NO_EDGES = "No kernel can be found, because this picture has no strong edges: take another one, or another part of it."
+_NO_EDGES = (
+    "No kernel can be found, because this picture has no strong edges or is too small for a kernel of this size: "
+    "take another picture or part of it, or a smaller kernel."
+)
 Estimate = Callable[[Tensor, Tensor, list[float]], Tensor]  # picture, kernel, weights -> kernel
 
 

@@ -43,6 +43,8 @@ from deblur_core.solvers.untrained import Deblurred, Optimisation, Phase, Unknow
 Operator = KernelSpace | CompactKernelSpace | LinearKernelSpace
 SHAKES, SHAKE_SIZE = 8, 15
 """Camera shakes whose mean k is the start of a run, and their extent in pixels."""
+SHAKEN = SHAKES * 256**2
+"""Pixels that k is extracted from at a time: more would need more memory than the run that follows."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,10 @@ def estimate_cost(model: Operator, recipe: Recipe, shape: tuple[int, int], devic
 
 
 def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: str) -> Optimisation:
-    """A run at its start; y as for `deblur`, checked before."""
+    """A run at its start; y as for `deblur`, checked before. Raises UsageError for a recipe without an iteration."""
+    total = recipe.warm_up + recipe.iterations
+    if total < 1:
+        raise UsageError(f"At least one iteration is needed, not {total}.")
     channels, *cells = model.kernel_shape(*y.shape[-2:])
     generator = torch.Generator().manual_seed(seed)
     with own_randomness():  # PyTorch's own initial weights, replaced below
@@ -180,8 +185,6 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
             loss = loss + recipe.gradient_weight[half] * hyper_laplacian(x, recipe.exponent)
         return loss, data_term
 
-    total = recipe.warm_up + recipe.iterations
-
     def at(share: float) -> float:
         return (recipe.warm_up + share * recipe.iterations) / total
 
@@ -206,5 +209,9 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
 def usual_kernel(model: Operator, y: Tensor) -> Tensor:
     """A k `(1, c, kh, kw)` to start from: the mean of what is extracted from y and y shaken by a few cameras."""
     shakes = torch.cat([blur.psf.camera_shake(SHAKE_SIZE, seed) for seed in range(SHAKES)]).to(y.device)
-    sharp = y.expand(SHAKES, -1, -1, -1)
-    return model.encode(sharp, blur.convolve(blur.pad_for_same(sharp, SHAKE_SIZE), shakes)).mean.mean(0, keepdim=True)
+    padded = blur.pad_for_same(y, SHAKE_SIZE)
+    found = []
+    for some in shakes.split(max(1, SHAKEN // y[0, 0].numel())):
+        sharp, shaken = (picture.expand(len(some), -1, -1, -1) for picture in (y, padded))
+        found.append(model.encode(sharp, blur.convolve(shaken, some)).mean)
+    return torch.cat(found).mean(0, keepdim=True)

@@ -16,7 +16,8 @@ from deblur_core.models import selfdeblur as networks
 from deblur_core.models.compact_kernel_space import CompactKernelSpace, Design
 from deblur_core.models.kernel_space import KernelPrior, KernelSpace, charbonnier, preset
 from deblur_core.randomness import own_randomness
-from deblur_core.solvers.acceleration import own_stream, usual
+from deblur_core.runs import own_stream
+from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usual_kernel
 from deblur_core.solvers.selfdeblur_benchmark import plain_similarity
 from deblur_core.timing import in_turn

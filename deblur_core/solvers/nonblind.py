@@ -21,15 +21,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from skimage import restoration
 from torch import Tensor
 
 from deblur_core import blur
+from deblur_core.blur import fast_length
 from deblur_core.errors import UsageError
 
 
@@ -264,11 +265,6 @@ def difference_spectra(grid: Sequence[int], like: Tensor) -> list[Tensor]:
     return [torch.polar(torch.ones_like(f), 2 * torch.pi * f) - 1 for f in (along_y, along_x)]
 
 
-def fast_length(n: int) -> int:
-    """The next length whose real transform is fast; a multiple of 4, as odd lengths cost up to 1.8 times more."""
-    return 4 * next_fast_len(-(-n // 4), real=True)
-
-
 def _checked(
     y: Tensor, k: Tensor, weight: float | None, factor: float = 0.6, power: float = 1.5, least: float = 2e-4,
     observed: Tensor | None = None,
@@ -331,10 +327,13 @@ def noise_level(y: Tensor) -> float:
     return float(blur.estimate_sigma(y[..., top : top + 128, left : left + 128]))
 
 
+_SILENT: ContextVar[frozenset[str]] = ContextVar("_SILENT", default=frozenset())  # see `without_warning`
+
+
 def warn_of_saturation(y: Tensor, stacklevel: int = 4) -> None:
     """A visible warning where more than 2 percent of the values of y are saturated: at least 254 of 255."""
     share = float((y >= 254 / 255).double().mean())
-    if share > 0.02:
+    if share > 0.02 and "saturated" not in _SILENT.get():
         warnings.warn(
             f"{share:.0%} of this picture is saturated, where no linear blur holds: expect ringing around highlights.",
             stacklevel=stacklevel,
@@ -343,8 +342,7 @@ def warn_of_saturation(y: Tensor, stacklevel: int = 4) -> None:
 
 def warn_of_noise(y: Tensor, stacklevel: int = 4) -> None:
     """A visible warning where y is too noisy for a blind method to be trusted."""
-    sigma = noise_level(y)
-    if sigma > 0.02:
+    if "noisy" not in _SILENT.get() and (sigma := noise_level(y)) > 0.02:
         warnings.warn(
             f"This picture is noisy (standard deviation about {sigma:.3f}): a kernel found from it is doubtful, "
             "so compare it with that of another method or average several exposures.",
@@ -354,7 +352,9 @@ def warn_of_noise(y: Tensor, stacklevel: int = 4) -> None:
 
 @contextmanager
 def without_warning(of: str) -> Iterator[None]:
-    """Inside, no solver warns of what is "saturated" or "noisy": for a caller that says so itself."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", f".*{of}")
+    """Inside, no solver of this thread warns of what is "saturated" or "noisy": for a caller that says so itself."""
+    token = _SILENT.set(_SILENT.get() | {of})
+    try:
         yield
+    finally:
+        _SILENT.reset(token)

@@ -22,12 +22,13 @@ from torch import Tensor
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import Schedule, remove_noise
 from deblur_core.models.refinement import Refinement, pad_to_multiple
-from deblur_core.solvers.acceleration import Captured, arithmetic, own_stream
+from deblur_core.runs import own_stream
+from deblur_core.solvers.acceleration import Captured, arithmetic
 from deblur_core.solvers.nonblind import check_values
 
 PIXELS = {"cpu": 2**16, "cuda": 2**20}
-"""Pixels drawn at a time. On a CPU more take longer in sum: their features no longer fit into memory that is already
-there (8 samples of 256 px at once take 1.3 times as long as one by one)."""
+"""Pixels predicted or drawn at a time. On a CPU more take longer in sum: their features no longer fit into memory that
+is already there (8 samples of 256 px at once take 1.3 times as long as one by one)."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def refine(
     """One sample of the sharp picture for every seed, and the initial prediction; results are on the CPU.
 
     Args: blurry `(b, 3, h, w)` in [0, 1], any size; schedule, any; seeds, each decides its sample alone, whatever else
-    is sampled with it (up to rounding, and per kind of device); precision, see
-    `acceleration.arithmetic`; clip, see above; batch, samples drawn at a time, by default as PIXELS says; progress,
-    called as progress(step, steps).
+    is sampled with it (up to rounding, and per kind of device); precision, see `acceleration.arithmetic`; clip, see
+    above; batch, pictures predicted or samples drawn at a time, by default as PIXELS says; progress, called as
+    progress(step, steps).
     Raises UsageError for pictures or seeds that cannot be used; warns where the schedule ends far from pure noise.
     """
     check_input(blurry, seeds, batch)
@@ -81,9 +82,10 @@ def refine(
         twin = twin.to(device, arithmetic(precision, device), memory_format=torch.channels_last)
         height, width = blurry.shape[-2:]
         y = pad_to_multiple(blurry.to(device, torch.float32), twin.denoiser.multiple)
-        initial = twin.predict(y.contiguous(memory_format=torch.channels_last))
-        limits = (twin.residual(0.0, initial), twin.residual(1.0, initial)) if clip else None
         batch = batch or max(1, PIXELS[y.device.type] // (y.shape[-2] * y.shape[-1]))
+        parts = y.contiguous(memory_format=torch.channels_last).split(batch)
+        initial = torch.cat([twin.predict(part) for part in parts])
+        limits = (twin.residual(0.0, initial), twin.residual(1.0, initial)) if clip else None
         chains = list(product(range(len(y)), seeds))
         groups = [chains[start : start + batch] for start in range(0, len(chains), batch)]
         samples, denoisers = [], {}

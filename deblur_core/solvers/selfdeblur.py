@@ -165,7 +165,13 @@ def estimate_cost(recipe: Recipe, shape: tuple[int, int], kernel_size: int, devi
 
 
 def optimisation(y: Tensor, kernel_size: int, recipe: Recipe, seed: int, device: str) -> Optimisation:
-    """A run at its start; y as for `deblur`, checked before."""
+    """A run at its start; y as for `deblur`, checked before. Raises UsageError for an impossible recipe."""
+    if recipe.iterations < 1:
+        raise UsageError(f"At least one iteration is needed, not {recipe.iterations}.")
+    if recipe.kernel_network not in ("dense", "convolutional"):
+        raise UsageError(f"There is no kernel network '{recipe.kernel_network}': choose dense or convolutional.")
+    if recipe.hidden_layers < 0:
+        raise UsageError(f"A network cannot have {recipe.hidden_layers} hidden layers: 0 is the least.")
     generator = torch.Generator().manual_seed(seed)
     with own_randomness():  # PyTorch's own initial weights, replaced below
         image = networks.ImageNetwork(recipe.width, recipe.skip, nonlocal_from=recipe.nonlocal_from)

@@ -12,7 +12,8 @@ from torch import nn
 
 from deblur_core import blur
 from deblur_core.models import selfdeblur as networks
-from deblur_core.solvers.acceleration import own_stream, usual
+from deblur_core.runs import own_stream
+from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, optimisation
 from deblur_core.timing import in_turn
 

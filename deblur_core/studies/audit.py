@@ -17,11 +17,10 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from deblur_core import blur, data, metrics, studies
+from deblur_core import blur, data, metrics
 from deblur_core.models import counting
 from deblur_core.models import selfdeblur as networks
 from deblur_core.runs import Context, Job, Result, task
-from deblur_core.studies import joint_vs_alternating
 from deblur_core.studies.claims import Evidence
 from deblur_core.studies.pairs import PAIRS
 from deblur_core.studies.study import Figure, Study, Table
@@ -256,7 +255,7 @@ class Ratio:
 
     @property
     def root(self) -> float:
-        """The geometric mean of the ratios of norms, which are not squared."""
+        """The geometric mean of the ratios of Frobenius norms, which are not squared."""
         return self.geometric**0.5
 
 
@@ -321,7 +320,7 @@ def mean(results: list[Result], score: str, name: str) -> float:
 
 
 def tables(results: list[Result]) -> list[Table]:
-    drawn = (_ratio_table, _category_table, _baseline_table, _shift_table, _range_table, _ssim_table, _luma_table)
+    drawn = (_ratio_table, _category_table, _baseline_table, _shift_table, _ssim_table, _luma_table)
     made = [table for draw in (*drawn, _orientation_table, _count_table) for table in draw(results)]
     return made if results else []
 
@@ -329,19 +328,19 @@ def tables(results: list[Result]) -> list[Table]:
 def _ratio_table(_: list[Result]) -> Iterator[Table]:
     rows = [
         (row.method, f"{row.psnr:.2f}", f"{row.reported:.4f}", f"{row.geometric:.3f}",
-         "possible" if row.possible else "impossible", f"{row.root:.3f}",
-         "possible" if row.reported >= row.root else "impossible")
+         "possible" if row.possible else "impossible", f"{row.root:.3f}", "yes" if row.reported >= row.root else "no")
         for row in ratios()
     ]  # fmt: skip
     columns = ("method", "PSNR (dB)", "error ratio, as printed", "geometric mean of SSD ratios", "mean SSD ratio?",
-               "geometric mean of norm ratios", "mean norm ratio?")  # fmt: skip
+               "root of it (Frobenius norms)", "above that root?")  # fmt: skip
     yield Table(
         "What the error ratios of Table 3 cannot be",
         columns,
         rows,
         f"A mean PSNR that is d dB below the known kernel's {TABLE_3[KNOWN][0]} dB fixes the geometric mean of the "
         "ratios of squared errors at 10^(d/10), and no arithmetic mean lies below the geometric one; the rounding of "
-        "the PSNRs is allowed for. Ratios of errors that are not squared pass this test.",
+        "the PSNRs is allowed for. The root is the same bound for ratios of Frobenius norms, which are not squared; "
+        "for the largest singular values of the authors' script it is a guide and no bound.",
     )
 
 
@@ -407,32 +406,6 @@ def shift_curves(results: list[Result]) -> dict[int, list[float]]:
     grouped = groupby(runs, key=lambda run: run.job.settings["shift"])
     return {shift: [mean(same, "psnr", str(reach)) for reach in RANGES] for shift, group in grouped
             for same in [list(group)]}  # fmt: skip
-
-
-def deblurred() -> list[Result]:
-    """The recorded runs of Table 1, scored within 5 and within 10 px: like the paper's tables, numbers as given."""
-    return studies.collect(joint_vs_alternating.STUDY, "overnight")
-
-
-def _range_table(_: list[Result]) -> Iterator[Table]:
-    runs = deblurred()
-    gain = [run.values["psnr"] - run.values["narrow"]["psnr"] for run in runs]
-    moved = sorted(((g, run) for g, run in zip(gain, runs, strict=True) if g > 0.1), key=lambda pair: -pair[0])
-    rows = [
-        (run.job.settings["pair"], run.job.settings["seed"],
-         "alternating" if run.job.settings["recipe"]["alternating"] else "joint",
-         f"{run.values['narrow']['psnr']:.2f}", f"{run.values['psnr']:.2f}", f"{g:+.2f}")
-        for g, run in moved
-    ]  # fmt: skip
-    if rows:
-        yield Table(
-            "The same results, two search ranges",
-            ("Levin pair", "seed", "optimisation", "within 5 px (dB)", "within 10 px (dB)", "difference"),
-            rows,
-            f"Those of {len(runs)} recorded SelfDeblur runs whose score depends on the range by more than 0.1 dB: "
-            f"picture and kernel drifted apart by more than 5 px. The mean over all runs rises by {np.mean(gain):.2f} "
-            "dB.",
-        )
 
 
 def _ssim_table(results: list[Result]) -> Iterator[Table]:
@@ -506,7 +479,9 @@ def _orientation_table(results: list[Result]) -> Iterator[Table]:
             ("kernel", "fit of k (dB)", "fit of k rotated (dB)", "k fits better", "similarity of k to itself, rotated"),
             rows,
             "PSNR between the blurry picture and k * x, shifted by up to 10 px. The released code correlates, so its "
-            "kernels come out rotated by 180 degrees: the last column is what a perfect kernel would then score.",
+            "kernels come out rotated by 180 degrees: the last column is what a perfect one would then score against a "
+            "truth that is the right way round. Of Levin's, our reader turns those that these very pictures told it to "
+            "turn: there “k fits better” only confirms that all pictures of a kernel agree.",
         )
 
 
@@ -549,7 +524,7 @@ def _ratio_figure() -> Figure:
                 label="where a mean SSD ratio can be")  # fmt: skip
     axes.scatter([row.reported for row in rows], y, color=PALETTE[1], zorder=3, label="printed error ratio")
     axes.scatter([row.root for row in rows], y, color=PALETTE[6], marker="|", zorder=3,
-                 label="geometric mean of norm ratios")  # fmt: skip
+                 label="root of the band's left end (Frobenius norms)")  # fmt: skip
     axes.set_yticks(y, [row.method for row in rows])
     axes.set(xscale="log", xlabel="error ratio", xlim=(1, 14), xticks=(1, 2, 3, 5, 10),
              xticklabels=("1", "2", "3", "5", "10"))  # fmt: skip
@@ -557,7 +532,7 @@ def _ratio_figure() -> Figure:
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=8)
     caption = (
         "No dot reaches its band: whatever is printed as error ratio is no mean of SSD ratios. Every dot lies to the "
-        "right of its black tick, as a mean of ratios of norms would."
+        "right of its black tick, as a mean of ratios of Frobenius norms would."
     )
     return Figure("error_ratios", figure, caption)
 
@@ -646,10 +621,13 @@ def _checks(results: list[Result]) -> dict[str, Evidence]:
             ours=f"at 384 px {' and '.join(f'{jump:+.3f}' for jump in jumps)}, kernels of "
             f"{' and '.join(map(str, WINDOW_KERNELS))} px",
         )
-    if fits := [run.values["fit"] for run in of_task(results, score_blurry) if "fit" in run.values]:
-        gaps = [fit["k"] - fit["rotated"] for fit in fits]
+    if by_kernel := orientation_gaps(results):
+        agree = [len(set(np.sign(gaps))) == 1 for gaps in by_kernel.values()]
+        least = min(abs(gap) for gaps in by_kernel.values() for gap in gaps)
         found["A1.5"] = Evidence(
-            holds=min(gaps) > 0, ours=f"{sum(gap > 0 for gap in gaps)} of {len(gaps)}, by at least {min(gaps):.2f} dB"
+            holds=all(agree) and least > 0,
+            ours=f"for {sum(agree)} of {len(agree)} kernels, by at least {least:.2f} dB a picture; which way it is was "
+            "read from these very pictures where the set is Levin's",
         )
     for run in of_task(results, count_networks)[:1]:
         counted = run.values["networks"]
@@ -657,6 +635,17 @@ def _checks(results: list[Result]) -> dict[str, Evidence]:
             holds=all([row["parameters"], row["macs"]] == list(row["by_hand"]) for row in counted),
             ours=", ".join(f"{row['name']} {row['parameters']:,}" for row in counted),
         )
+    return found
+
+
+def orientation_gaps(results: list[Result]) -> dict[tuple[str, str], list[float]]:
+    """By set and kernel: by how many dB k explains each blurry picture better than k rotated by 180 degrees does."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for run in of_task(results, score_blurry):
+        if fit := run.values.get("fit"):
+            settings = run.job.settings
+            kernel = settings["dataset"], settings["pair"].partition("_")[2]
+            found.setdefault(kernel, []).append(fit["k"] - fit["rotated"])
     return found
 
 
@@ -676,10 +665,13 @@ def _evidence_on_claims(results: list[Result]) -> dict[str, Evidence]:
     }
     levin = of_task(results, score_blurry, "levin")
     if len(levin) == len(PAIRS):
-        psnr, ssim = mean(levin, "psnr", "10"), mean(levin, "ssim", "plain")
+        psnr = mean(levin, "psnr", "10")
         gain, whole = TABLE_3["SRN"][0] - psnr, TABLE_3[KNOWN][0] - psnr
-        ours = f"blurry inputs {psnr:.2f} dB / {ssim:.4f}; SRN gains {gain:.2f} dB, {gain / whole:.0%} of what the "
-        found["C1.9"] = Evidence(holds=0 <= gain < BARELY, ours=ours + "known kernel does")
+        ours = (
+            f"blurry inputs {psnr:.2f} dB; SRN gains {gain:.2f} dB, {gain / whole:.0%} of what the known kernel does; "
+            f"barely is here less than {BARELY} dB, a line that we drew"
+        )
+        found["C1.9"] = Evidence(holds=0 <= gain < BARELY, ours=ours)
     return found
 
 

@@ -397,7 +397,8 @@ def better(label: str, ours: Scores, theirs: Scores, measure: str) -> Comparison
     names = [name for name in ours.get(measure, {}) if name in theirs.get(measure, {})]
     a, b = ([scores[measure][name] for name in names] for scores in (ours, theirs))
     sign = (a, b) if measure in ("psnr", "ssim") else (b, a)
-    return paired(label, *sign, list(map(scene_of, names)), "dB" if measure == "psnr" else "") if names else None
+    unit = "dB" if measure == "psnr" else ""
+    return paired(label, *sign, list(map(scene_of, names)), unit, "scenes") if names else None
 
 
 def sign_test(wins: int, n: int) -> float:
@@ -678,11 +679,15 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
 
 def unlike_the_paper(results: list[Result]) -> str:
     """What stands in for the paper's method and its rivals."""
-    operator, srn = (weights.card(name)["parameters"] / 1e6 for name in ("kernel_space", "srn"))
+    cards = [weights.card(name) for name in ("kernel_space", "srn")]
+    operator, srn = (card["parameters"] / 1e6 for card in cards)
+    reach = [card["data"]["blur"]["size"] for card in cards]
+    filmed = ", some of it filmed" if cards[0]["data"].get("filmed") else ""
     parts = (
         f"an operator of {operator:.2f} M parameters, trained on synthetic blur, for the paper's of 49 M (115 M with "
         "its VAE head), trained on REDS",
         f"SRN with {srn:.1f} M parameters in place of 8 M",
+        f"SRN trained on blur of up to {reach[1]} px, the same everywhere, the operator on up to {reach[0]} px{filmed}",
         "DeblurGAN-v2 is missing",
         shortened(results, OURS),
     )

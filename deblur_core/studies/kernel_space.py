@@ -32,8 +32,8 @@ from deblur_core.models.counting import count_parameters
 from deblur_core.models.kernel_space import Encoding, KernelSpace, preset
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.runs import Context, Job, Result, task
-from deblur_core.studies import learning, operators, refining
-from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies import operators, refining
+from deblur_core.studies.claims import Comparison, Evidence, crossed, paired
 from deblur_core.studies.refining import of_task, show_picture
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
@@ -432,16 +432,29 @@ def picture_of(name: str) -> str:
 
 def gain(name: str, runs: list[Result], over: str = "average") -> Comparison:
     """By how many dB transfer, k of another picture, is better. Kernels and pictures are both chance."""
-    effects = {
-        (index, picture_of(picture)): []
-        for index, run in enumerate(runs)
-        for picture in run.values["names"]
-    }  # fmt: skip
-    for index, run in enumerate(runs):
-        for picture, a, b in zip(run.values["names"], score(run, "other"), score(run, over), strict=True):
-            effects[index, picture_of(picture)].append(a - b)
-    means = {place: float(np.mean(values)) for place, values in effects.items()}
-    return learning.over_seeds_and_pictures(name, means, "dB")
+    return _difference(name, [(score(run, "other"), score(run, over), run) for run in runs], "kernels")
+
+
+def learned_over_linear(films: dict[str, list[Result]]) -> Comparison | None:
+    """By how many dB the learned operator blurs better with k of the same picture. Motions and pictures are both
+    chance. None where no motion was filmed for both."""
+    of_motion = {run.job.settings["motion"]: run for run in films.get("linear", [])}
+    both = [(run, of_motion[motion]) for run in films.get("learned", [])
+            if (motion := run.job.settings["motion"]) in of_motion]  # fmt: skip
+    scores = [(score(learned, "same"), score(linear, "same"), learned) for learned, linear in both]
+    return _difference("PSNR, learned − linear", scores, "motions") if scores else None
+
+
+def _difference(name: str, scores: list[tuple[list[float], list[float], Result]], of: str) -> Comparison:
+    """a − b over (a, b, a run that names the pictures), one entry for each of the `of`; frames of one film are one
+    picture."""
+    effects: dict[tuple[int, str], list[float]] = {}
+    for index, (a, b, run) in enumerate(scores):
+        for picture, one, other in zip(run.values["names"], a, b, strict=True):
+            effects.setdefault((index, picture_of(picture)), []).append(one - other)
+    indices, pictures = zip(*effects, strict=True)
+    return crossed(name, [float(np.mean(values)) for values in effects.values()],
+                   {"pictures": pictures, of: indices}, "dB")  # fmt: skip
 
 
 def spread(found: Comparison) -> str:
@@ -533,17 +546,23 @@ def _all(runs: list[Result], name: str) -> list[float]:
 
 def _filmed_table(results: list[Result]) -> Iterator[Table]:
     rows, keys = [], ("copy", "average", "uniform", "same", "other")
-    for name, runs in by_operator(results, film).items():
+    films = by_operator(results, film)
+    found = learned_over_linear(films)
+    for name, runs in films.items():
         shares = np.mean([run.values["misplaced"] for run in runs])
-        rows.append((LABELS[name], *(f"{np.mean(_all(runs, key)):.1f}" for key in keys), f"{100 * shares:.0f} %"))
+        means = (f"{np.mean(_all(runs, key)):.1f}" for key in keys)
+        against = spread(found) if found and name == "learned" else None
+        rows.append((LABELS[name], *means, against, f"{100 * shares:.0f} %"))
     if rows:
+        one = "" if len(runs) > 1 else " One motion: the order of the operators is not decided."
         yield Table(
             "Filmed by a turning camera",
             ("operator", "copy", "average kernel", "one k for all cells", "k of the same picture", "of another one",
-             "misplaced mass"),
+             "same picture, learned − linear [95 %]", "misplaced mass"),
             rows,
             f"PSNR in dB, {len(runs[0].values['names'])} pictures, {len(runs)} motion{'s' if len(runs) > 1 else ''}, "
-            "pixels that see no border. Blur differs from place to place, so one kernel cannot be right everywhere.",
+            "pixels that see no border. Blur differs from place to place, so one kernel cannot be right everywhere. "
+            f"Intervals are over motions or over pictures, whichever is wider.{one}",
         )  # fmt: skip
 
 
@@ -757,7 +776,8 @@ def _above_floor(run: Result) -> Comparison:
         values[0, picture_of(name)].append(psnr - FLOOR)
     groups = [name for (_, name), found in values.items() for _ in found]
     effects = [value for found in values.values() for value in found]
-    return paired(f"kernel {number_of(run)}, PSNR − {FLOOR:g} dB", effects, [0.0] * len(effects), groups, "dB")
+    name = f"kernel {number_of(run)}, PSNR − {FLOOR:g} dB"
+    return paired(name, effects, [0.0] * len(effects), groups, "dB", "pictures")
 
 
 def _reduced(results: list[Result], known: list[Result]) -> str:
@@ -767,9 +787,9 @@ def _reduced(results: list[Result], known: list[Result]) -> str:
         return (
             f"another operator, a blur kernel in every cell, of {ours['parameters'] / 1e6:.2f} M parameters against "
             f"{paper['parameters'] / 1e6:.1f} M, trained for {card['minutes']:.0f} minutes on {card['pictures']} "
-            f"pictures; the paper's border and pictures are not known{kernels}"
+            f"pictures; one trained network; the paper's border and pictures are not known{kernels}"
         )
-    return f"another operator, much smaller than the paper's and trained much shorter{kernels}"
+    return f"another operator, one trained network, much smaller than the paper's and trained much shorter{kernels}"
 
 
 STUDY = Study(

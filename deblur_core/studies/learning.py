@@ -39,6 +39,8 @@ START = 0.01
 """The scale of the layers that draw residuals, at the start, relative to PyTorch's; `network["start"]` overrules it."""
 SMALL = 8_000_000
 """Networks of at most so many parameters keep their weights among the arrays of their result."""
+NOTHING = 0.005
+"""In dB: a network that gains less than this, 0.00 in a table, ends no better than the blurry picture."""
 SHOWN = 128
 """Restored pictures are kept up to so many pixels a side: their middle."""
 
@@ -198,6 +200,17 @@ def gain(result: Result) -> float:
     return float(np.mean(np.subtract(result.values["psnr"], result.values["blurry"])))
 
 
+def unlearned(runs: Mapping[str, Sequence[Result]]) -> str:
+    """A sentence, without its full stop, on training runs, by name of the network, that end no better than the blurry
+    picture: means over seeds have them in. Empty where there are none."""
+    every = {name: [run.job.settings["seed"] for run in own if gain(run) < NOTHING] for name, own in runs.items()}
+    named = [f"{name}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+             for name, seeds in every.items() if seeds]  # fmt: skip
+    count, of = (sum(map(len, found.values())) for found in (every, runs))
+    said = f"{count} of {of} runs end{'s' * (count == 1)} no better than the blurry picture"
+    return f"{said} ({'; '.join(named)})" if named else ""
+
+
 def compare(name: str, ours: Sequence[Result], theirs: Sequence[Result]) -> Comparison | None:
     """How much better `ours` restores, in dB: runs of the same seeds, scored on the same pictures. None where they have
     no seed in common."""
@@ -223,6 +236,8 @@ def over_seeds_and_pictures(name: str, effects: Mapping[tuple[int, str], float],
 def more_needed(effects: Mapping[tuple[int, str], float]) -> str:
     """How many seeds, and how many pictures, would settle the sign of the mean effect, of those kinds that leave it
     open: "about 16 seeds". Empty where it is settled, or where nothing can be said."""
+    if len({seed for seed, _ in effects}) < 2:
+        return "at least 2 seeds"  # pictures alone would not settle it, see `crossed`
     seeds: dict[int, list[float]] = {}
     pictures: dict[str, list[float]] = {}
     for (seed, place), effect in effects.items():

@@ -5,8 +5,9 @@ Because every study asks for the same job when it needs the same run, a run is c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from matplotlib.axes import Axes
 from deblur_core import data, metrics
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import nonblind, selfdeblur
-from deblur_core.solvers.selfdeblur import Recipe, recipe
+from deblur_core.solvers.selfdeblur import RECIPES, Recipe, recipe
+from deblur_core.studies.claims import Comparison, crossed
 from deblur_core.studies.style import PALETTE
 
 FAILED_BELOW = 3.0
@@ -31,6 +33,8 @@ SNAPSHOTS_AT = (0.01, 0.05, 0.2, 0.5, 1.0)
 # Every eight in a row show each kernel once and each picture twice, so that any first few are a fair small set.
 PAIRS = tuple(f"im{(i + shift) % 4 + 1}_kernel{j}" for shift in range(4) for i, j in enumerate(range(1, 9)))
 """The 32 pairs of Levin's set and of the built-in one, which is laid out like it."""
+COMPARED = ("kernel_network", "hidden_layers", "alternating", "precision")
+"""Fields of a recipe in which the arms of a study, or machines, differ."""
 SCORES = (("PSNR (dB)", "psnr", 2), ("SSIM", "ssim", 4), ("kernel similarity", "kernel_similarity", 3))
 """Title, name in the values of `restore`, and digits of the scores that tables show."""
 LAPTOP = recipe("quick", iterations=400, width=32, skip=4)
@@ -141,6 +145,56 @@ def share(results: list[Result], condition) -> float:
     return float(np.mean([condition(result) for result in results]))
 
 
+def over_pairs(runs: Iterable[Result], value: Callable[[Result], float]) -> dict[str, float]:
+    """value(run) by pair, the seeds of a pair averaged: a pair with three seeds is still one picture."""
+    return _by_name(*zip(*((run.job.settings["pair"], value(run)) for run in runs), strict=True))
+
+
+def mean_over_pairs(runs: Iterable[Result], value: Callable[[Result], float]) -> float:
+    return float(np.mean(list(over_pairs(runs, value).values())))
+
+
+def compare(title: str, names: Sequence[str], effects: Sequence[float], unit: str = "") -> Comparison:
+    """The mean of effects, positive on the paper's side, over pairs; names: the pair of each, called like im1_kernel2.
+
+    The seeds of a pair are averaged first. Pairs share their pictures and their kernels, and both are chance: the wider
+    of the two intervals counts (`crossed`), around the mean over pairs even where some pictures have more of them.
+    """
+    by_pair = _by_name(names, effects)
+    chance = {
+        "pictures": [name.partition("_kernel")[0] for name in by_pair],
+        "kernels": [name.partition("_kernel")[2] for name in by_pair],
+    }
+    found = crossed(title, list(by_pair.values()), chance, unit)
+    mean = float(np.mean(list(by_pair.values()))) if by_pair else found.effect
+    return replace(found, effect=mean, low=found.low + mean - found.effect, high=found.high + mean - found.effect)
+
+
+def _by_name(names: Sequence[str] = (), values: Sequence[float] = ()) -> dict[str, float]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for name, value in zip(names, values, strict=True):
+        found[name].append(value)
+    return {name: float(np.mean(inside)) for name, inside in found.items()}
+
+
+def reduced(jobs: Iterable[Job]) -> str:
+    """For `Evidence.reduced`: how SelfDeblur's recipe in these jobs differs from the authors'; empty where it is
+    theirs, but for what studies compare and for the arithmetic."""
+    authors, said = RECIPES["released"], {}
+    for job in jobs:
+        chosen = from_settings(Recipe, job.settings["recipe"])
+        alike = {field: getattr(chosen, field) for field in COMPARED}
+        if chosen in [replace(RECIPES[name], **alike) for name in ("released", "paper")]:
+            continue
+        whose = "these very" if job.settings["dataset"] == "levin" else "Levin's"
+        words = (
+            f"SelfDeblur ran with {chosen.width} of the authors' {authors.width} channels and {chosen.iterations:,} of "
+            f"their {authors.iterations:,} iterations, by a recipe of ours that was chosen on {whose} pictures"
+        )
+        said[words] = None
+    return " and ".join(said)
+
+
 def run_of(result: Result) -> tuple[str, int]:
     """The pair and the seed of a run: what two runs must share to be compared."""
     settings = result.job.settings
@@ -161,6 +215,14 @@ def curves(results: list[Result], value: str) -> tuple[list[int], np.ndarray]:
     """Iterations, and `value` of every run at these iterations, `(run, iteration)`."""
     iterations = [point["iteration"] for point in results[0].values["curve"]]
     return iterations, np.array([[point[value] for point in result.values["curve"]] for result in results])
+
+
+def curves_of_pairs(results: list[Result], value: str) -> tuple[list[int], np.ndarray]:
+    """As `curves`, `(pair, iteration)`: the seeds of a pair averaged."""
+    iterations, values = curves(results, value)
+    names = [result.job.settings["pair"] for result in results]
+    rows = [values[[name == other for other in names]].mean(0) for name in dict.fromkeys(names)]
+    return iterations, np.array(rows)
 
 
 def scatter(axes: Axes, across: list[Result], up: list[Result], labels: tuple[str, str]) -> None:

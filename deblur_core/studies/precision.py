@@ -1,4 +1,4 @@
-"""Is bfloat16 as good as float32 here? The paper computes in float32; this code's recipes in bfloat16 where it is fast.
+"""Is bfloat16 as good as float32? The authors' code computes in float32, our recipes in bfloat16 where it is fast.
 
 Whole runs answer slowly: they are chaotic, and two seeds end decibels apart. So the gradients are compared too, with
 a yardstick that the method brings along: it adds fresh noise to its input in every iteration, and whatever changes the
@@ -17,7 +17,7 @@ from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers.rounding import gradient_errors
 from deblur_core.solvers.selfdeblur import Recipe
 from deblur_core.studies import pairs
-from deblur_core.studies.claims import Evidence, paired
+from deblur_core.studies.claims import Evidence
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, subplots
 
@@ -82,29 +82,31 @@ def gradients(results: list[Result], name: str) -> np.ndarray:
 
 def tables(results: list[Result]) -> list[Table]:
     found = arms(results)
-    groups = [pairs.run_of(run)[0] for run in found["float32"]]
+    names = [run.job.settings["pair"] for run in found["float32"]]
     rows = []
-    for title, value, digits in pairs.SCORES if groups else ():
+    for title, value, digits in pairs.SCORES if names else ():
         single, half = ([run.values[value] for run in found[arm]] for arm in ARMS)
-        gain = paired(title, half, single, groups)
+        gain = pairs.compare(title, names, np.subtract(half, single))
         means = (f"{pairs.mean(found[arm], value):.{digits}f}" for arm in ARMS)
-        interval = f"{gain.low:+.{digits}f} to {gain.high:+.{digits}f}"
-        rows.append((title, *means, f"{gain.effect:+.{digits}f}", interval, gain.n))
+        interval = f"{gain.low:+.{digits}f} to {gain.high:+.{digits}f}" if np.isfinite(gain.low) else None
+        rows.append((title, *means, f"{gain.effect:+.{digits}f}", interval, f"{gain.n} {gain.of}"))
     made = [
         Table(
             "bfloat16 against float32",
-            ("mean of", "float32", "bfloat16", "difference", "95 % interval", "pairs"),
+            ("mean of", "float32", "bfloat16", "difference", "95 % interval", "n"),
             rows,
-            "The same pairs, seeds and recipe. Single runs scatter by decibels, so it takes many pairs to see little. "
+            f"The same {len(names)} pairs, seeds and recipe; the interval is over pictures or over kernels, whichever "
+            "is wider. Single runs scatter by decibels, so it takes many pairs to see little. "
             "Runs on a processor that has no instructions for bfloat16 are left out: they were computed in float32.",
         )
     ]
     rounding, noise = (gradients(results, name) for name in ("rounding", "noise"))
     if len(rounding):
         cosines = (gradients(results, f"{name}_cosine").mean(0) for name in ("rounding", "noise"))
-        columns = ("share of the run", "bfloat16 changes it by", "another draw by", "cosines", "smaller in")
+        columns = ("share of the run", "bfloat16 changes it by", "another draw by",
+                   "cosine to the float32 gradient: bfloat16", "... another draw", "smaller in")  # fmt: skip
         rows = [
-            (f"{at:.0%}", f"{r.mean():.3f}", f"{n.mean():.3f}", f"{a:.3f}, {b:.3f}", f"{(r < n).sum()} of {len(r)}")
+            (f"{at:.0%}", f"{r.mean():.3f}", f"{n.mean():.3f}", f"{a:.3f}", f"{b:.3f}", f"{(r < n).sum()} of {len(r)}")
             for at, r, n, a, b in zip(LOOKED_AT, rounding.T, noise.T, *cosines, strict=True)
         ]
         made.append(

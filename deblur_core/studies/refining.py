@@ -33,6 +33,8 @@ from deblur_core.studies.style import show_image
 from deblur_core.training import PictureValidation, Settings, seeded, train
 
 Network = str | Job
+WHOLE = 20_000_000
+"""Parameters from which on a network is as large as the paper's."""
 ELSEWHERE = ("page", "text", "logo", "horse", "shepp_logan_phantom", "cell", "moon", "retina")
 """Pictures of scikit-image that are no everyday photographs: documents, drawings, views through lenses."""
 
@@ -385,8 +387,24 @@ def judge(
 # Results
 
 
-def of_task(results: list[Result], function: Any) -> list[Result]:
-    return [result for result in results if result.job.task.endswith(f":{function.__name__}")]
+def of_task(results: list[Result], function: Any, **settings: Any) -> list[Result]:
+    """The results of one task with these settings."""
+    return [
+        result
+        for result in results
+        if result.job.task.endswith(f":{function.__name__}") and settings.items() <= result.job.settings.items()
+    ]
+
+
+def smaller(run: Result) -> str:
+    """How far the network of a run is from the paper's in size; empty where it is as large."""
+    network = run.job.settings["network"]
+    if isinstance(network, str):
+        parameters = weights.card(network)["parameters"]
+    else:
+        with torch.device("meta"):
+            parameters = count_parameters(Refinement(from_settings(Design, network["settings"]["design"])))
+    return "" if parameters >= WHOLE else f"a network of {parameters / 1e6:.2g} M parameters, not 33 M"
 
 
 def picture_of(name: str) -> str:

@@ -27,7 +27,7 @@ from deblur_core.models.srn import srn_loss
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies import operators
 from deblur_core.studies.claims import Comparison, get
-from deblur_core.studies.learning import compare, fit, gain
+from deblur_core.studies.learning import compare, fit, gain, unlearned
 from deblur_core.studies.study import Figure
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings
@@ -295,15 +295,18 @@ def shown(comparison: Comparison | None) -> str | None:
 
 def conditions(results: Sequence[Result]) -> str:
     """How the networks were trained and judged, for captions."""
-    runs = [run for runs in by_arm(results).values() for run in runs]
+    arms = by_arm(results)
+    runs = [run for runs in arms.values() for run in runs]
     run, settings = runs[0], runs[0].job.settings
     seeds, names = {run.job.settings["seed"] for run in runs}, run.values["names"]
     pictures = {name.rpartition(", ")[0] for name in names}
+    said = unlearned(arms)
     return (
         f"SRN of {run.values['parameters']:,} parameters, {settings['settings']['steps']:,} steps of "
         f"{settings['settings']['batch']} crops of {settings['settings']['crop']} px, {len(seeds)} "
         f"seed{'s' if len(seeds) > 1 else ''}; PSNR of {len(names)} blurry pictures filmed from {len(pictures)} "
         f"held-out ones, as those to train on, {_filmed_by(settings['tests']['settings']['camera'])}"
+        f"{said and f'. {said}'}"
     )
 
 
@@ -320,13 +323,13 @@ def paper_says(claim: str) -> str:
 
 def reduced(results: Sequence[Result], baseline: str) -> str:
     """What keeps these runs from speaking for SRN on REDS and GoPro; baseline: the arm that others are measured by."""
-    runs = of_task(results, train_on)
+    runs, arms = of_task(results, train_on), by_arm(results)
     parts = ["blur is filmed by a simulated camera and is neither that of REDS nor of GoPro"]
     if any(run.job.settings["network"].get("width", PAPERS_WIDTH) < PAPERS_WIDTH for run in runs):
         parts.append(f"networks of {runs[0].values['parameters']:,} parameters in place of SRN's 8 million")
-    if np.mean(gains(by_arm(results)[baseline])) <= LITTLE:
+    if np.mean(gains(arms[baseline])) <= LITTLE:
         parts.append(f"“{baseline}” gains less than {LITTLE} dB, so that there is little to compare")
-    return "; ".join(parts)
+    return "; ".join(filter(None, [*parts, unlearned(arms)]))
 
 
 # Figures

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from deblur_core.runs import Job, Result
 from deblur_core.studies import joint_vs_alternating, pairs
 from deblur_core.studies.claims import Evidence
@@ -23,16 +25,19 @@ def jobs(profile: Profile) -> list[Job]:
 def tables(results: list[Result]) -> list[Table]:
     if not results:
         return []
+    names = [result.job.settings["pair"] for result in results]
     iterations, psnr = pairs.curves(results, "psnr")
-    _, error = pairs.curves(results, "kernel_error")
-    _, similarity = pairs.curves(results, "kernel_similarity")
+    _, error = pairs.curves_of_pairs(results, "kernel_error")
+    _, similarity = pairs.curves_of_pairs(results, "kernel_similarity")
     rows = []
     for mark in MARKS:
         i = pairs.CURVE_AT.index(mark)
+        mean = pairs.compare("PSNR", names, psnr[:, i])
+        interval = f" [{mean.low:.2f}, {mean.high:.2f}]" if isfinite(mean.low) else ""
         rows.append(
             (
                 iterations[i],
-                f"{psnr[:, i].mean():.2f}",
+                f"{mean.effect:.2f}{interval}",
                 f"{error[:, i].mean():.2e}",
                 f"{similarity[:, i].mean():.3f}",
             )
@@ -40,9 +45,10 @@ def tables(results: list[Result]) -> list[Table]:
     return [
         Table(
             "Picture and kernel along the run",
-            ("iteration", "PSNR (dB)", "kernel error (MSE)", "kernel similarity"),
+            ("iteration", "PSNR (dB) [95 %]", "kernel error (MSE)", "kernel similarity"),
             rows,
-            f"Mean over {len(results)} joint runs; PSNR aligned within 5 px.",
+            f"Mean over {len(error)} pairs with {len(results)} joint runs, the seeds of a pair averaged first; PSNR of "
+            "single outputs, aligned within 5 px. Intervals are over pictures or over kernels, whichever is wider.",
         )
     ]
 
@@ -50,23 +56,22 @@ def tables(results: list[Result]) -> list[Table]:
 def figures(results: list[Result]) -> list[Figure]:
     if not results:
         return []
-    iterations, psnr = pairs.curves(results, "psnr")
-    _, error = pairs.curves(results, "kernel_error")
     figure, ((left, right),) = subplots(1, 2, width=3.6, height=2.8)
-    for panel, values, label, logarithmic in (
-        (left, error, "kernel error (MSE)", True),
-        (right, psnr, "PSNR (dB)", False),
+    for panel, value, label, logarithmic in (
+        (left, "kernel_error", "kernel error (MSE)", True),
+        (right, "psnr", "PSNR (dB)", False),
     ):
+        iterations, values = pairs.curves(results, value)
         panel.plot(iterations, values.T, color=PALETTE[5], linewidth=0.6, alpha=0.6)
-        panel.plot(iterations, values.mean(0), color=PALETTE[0], linewidth=2)
+        panel.plot(iterations, pairs.curves_of_pairs(results, value)[1].mean(0), color=PALETTE[0], linewidth=2)
         panel.set(xlabel="iteration", ylabel=label, xscale="log", yscale="log" if logarithmic else "linear")
     drawn = [
         Figure(
             "curves",
             figure,
-            "Kernel error and PSNR along the run: thin lines are single runs, the thick one is their mean. Salient "
-            "structure comes first, details last. PSNR is aligned within 5 px here: a line that stays low is a run "
-            "that failed, or a picture that drifted further, together with its kernel.",
+            "Kernel error and PSNR along the run: thin lines are single runs, the thick one is the mean over pairs. "
+            "Salient structure comes first, details last. PSNR is aligned within 5 px here: a line that stays low is a "
+            "run that failed, or a picture that drifted further, together with its kernel.",
         )
     ]
     shown = next((result for result in results if result.arrays and result.job.settings["dataset"] == "builtin"), None)
@@ -93,7 +98,8 @@ def _snapshots(result: Result) -> Figure:
         "snapshots",
         figure,
         f"{settings['pair']} of the built-in set: the picture (above) and the kernel (below) as "
-        "they emerge. Early on only strong edges and the rough shape of the kernel are there.",
+        "they emerge. At first the kernel is flat and the picture a few blobs; then the trace of the kernel appears, "
+        "and with it edges, and detail last.",
     )
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator
+from scipy import stats
 
 from deblur_core import blur, data, metrics
 from deblur_core.blur import nonuniform
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import joint_vs_alternating, pairs
-from deblur_core.studies.claims import Evidence
+from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.pairs import PAIRS
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
@@ -311,25 +312,36 @@ def _summary_table(results: list[Result]) -> Table:
                 (most, plain),
             ),
         )
-        rows += [(*words, _difference(noise.get(a, {}), noise.get(b, {}))) for *words, a, b in comparisons]
+        rows += [
+            (*words, _interval(difference_over_pairs(noise.get(a, {}), noise.get(b, {}))))
+            for *words, a, b in comparisons
+        ]
     report = "if unknown, set it large"
     rows += [
-        ("kernel size", report, f"{factor:g} times the usual one against 1", _difference(runs, size.get(1, {})))
+        ("kernel size", report, f"{factor:g} times the usual one against 1",
+         _interval(difference_over_pairs(runs, size.get(1, {}))))
         for factor, runs in size.items()
         if factor in (min(size), max(size)) and factor != 1
-    ]
+    ]  # fmt: skip
     for setup, by_pair in seed_runs(results).items():
         if _repeated(by_pair):
-            rows.append(("seeds", "runs differ, some fail", f"their scatter, {setup}", f"{_scatter(by_pair):.2f}"))
+            words = "seeds", "runs differ, some fail", f"standard deviation between them, {setup}"
+            rows.append((*words, f"{_scatter(by_pair):.2f}"))
     if len(turn) > 1:
         words = "non-uniform blur", "not robust to it", f"corners turn by {max(turn):g} px against {min(turn):g} px"
-        rows.append((*words, _difference(turn[max(turn)], turn[min(turn)], gain)))
-    caption = "Same pairs, seeds and recipe on both sides; of turned pictures the gain over the input is compared."
+        more, less = turn[max(turn)], turn[min(turn)]
+        differences = [gain(more[pair]) - gain(less[pair]) for pair in more if pair in less]
+        rows.append((*words, _interval(metrics.mean_interval(differences))))
+    caption = (
+        "Same pairs, seeds and recipe on both sides; of turned pictures the gain over the input is compared. Runs with "
+        f"another kernel size are searched within {REACH} px, their reference within 10 px. Intervals are over "
+        "pictures or over kernels, whichever is wider."
+    )
     return Table("In one number", ("question", "what users report", "here", "dB [95 %]"), rows, caption)
 
 
 FAILED = "failed [95 %]"
-PSNR_AND_MORE = ("PSNR (dB)", "difference (dB) [95 %]", "kernel similarity", FAILED)
+PSNR_AND_MORE = ("PSNR (dB)", "difference (dB) [95 %]", "kernel similarity", "delta kernels", FAILED)
 
 
 def _noise_table(results: list[Result]) -> Table:
@@ -345,7 +357,8 @@ def _noise_table(results: list[Result]) -> Table:
     caption = (
         "Differences are to the first row of the same noise, pair by pair. The loss is that of the last four fifths of "
         "a run; squared error throughout, with TV, is the paper's equation 6. A run has failed when it gains less than "
-        "3 dB over its noisy input; intervals of shares are Wilson's."
+        "3 dB over its noisy input; intervals of shares are Wilson's. A kernel counts as a delta when more than 90 % "
+        "of its mass lies within 3x3 px."
     )
     return Table("Noise and the TV weight", columns, rows, caption)
 
@@ -353,7 +366,10 @@ def _noise_table(results: list[Result]) -> Table:
 def _size_table(results: list[Result]) -> Table:
     found = size_runs(results)
     rows = [(f"{size:g}", *_scores(runs, found.get(1, {}))) for size, runs in found.items()]
-    caption = "In units of the size that is usual for the pair. Aligned within 15 px where it is another one."
+    caption = (
+        f"In units of the size that is usual for the pair. Aligned within {REACH} px where it is another one, within "
+        "10 px where it is the usual one."
+    )
     return Table("Kernel size", ("kernel size", *PSNR_AND_MORE), rows, caption)
 
 
@@ -366,15 +382,36 @@ def _seed_table(results: list[Result]) -> Table:
         if repeated:
             scatter = f"{_scatter(by_pair):.2f}"
             gap = f"{max(np.ptp(values) for values in repeated):.1f}"
-            slips = _share([value < values.max() - pairs.FAILED_BELOW for values in repeated for value in values])
-        mean = f"{pairs.mean(runs, 'psnr'):.2f}"
-        rows.append((setup, len(by_pair), len(runs), mean, scatter, gap, _failures(runs), slips))
-    columns = ("runs of", "pairs", "runs", "PSNR (dB)", "scatter of seeds (dB)", "largest gap (dB)", FAILED)
+            slipped = [(values < values.max() - pairs.FAILED_BELOW).sum() for values in repeated]
+            slips = f"{sum(slipped)} of {sum(len(values) - 1 for values in repeated)}"
+        mean = pairs.compare("PSNR", [run.job.settings["pair"] for run in runs], list(map(psnr, runs)))
+        interval = f" [{mean.low:.2f}, {mean.high:.2f}]" if np.isfinite(mean.low) else ""
+        failed = _share([any(map(pairs.failed, group)) for group in by_pair.values()])
+        row = (setup, len(by_pair), len(runs), f"{mean.effect:.2f}{interval}", scatter, gap, failed)
+        rows.append((*row, f"{sum(map(pairs.failed, runs))} of {len(runs)}", slips))
+    columns = ("runs of", "pairs", "runs", "PSNR (dB) [95 %]", "scatter of seeds (dB)", "largest gap (dB)",
+               "pairs with a failed run [95 %]", "failed runs", "slipped")  # fmt: skip
     caption = (
+        "PSNR: the seeds of a pair averaged first, the interval over pictures or over kernels, whichever is wider. "
         "Scatter: standard deviation between the seeds of a pair. Gap: between the best and the worst seed of a pair. "
-        "Slipped: more than 3 dB below the best seed of the pair."
+        "Slipped: more than 3 dB below the best seed of the pair, of the other seeds. Runs of one pair are no "
+        "independent ones, so pairs have an interval (Wilson's) and runs have none; a pair with several seeds has as "
+        "many chances to fail."
     )
-    return Table("Seeds", (*columns, "slipped [95 %]"), rows, caption)
+    return Table("Seeds", columns, rows, caption)
+
+
+def rank_correlation(by_pair: dict[str, list[Result]], repetitions: int = 2000) -> metrics.Interval:
+    """Spearman's, of data term and gain by pair, the seeds of a pair averaged; the interval by a bootstrap of pairs."""
+    terms = [np.mean([run.values["data_term"] for run in group]) for group in by_pair.values()]
+    means, n = np.array([terms, [np.mean(list(map(gain, group))) for group in by_pair.values()]]), len(by_pair)
+    drawn = np.random.default_rng(0).integers(n, size=(repetitions, n))
+    ranks = stats.rankdata(means[:, np.concatenate([[np.arange(n)], drawn])], axis=-1)
+    a, b = ranks - ranks.mean(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a draw of one pair alone has no ranks
+        found = ((a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))).clip(-1, 1)
+    low, high = np.nanpercentile(found[1:], (2.5, 97.5))
+    return metrics.Interval(float(found[0]), float(low), float(high), n)
 
 
 def _restart_table(results: list[Result]) -> Table:
@@ -387,7 +424,8 @@ def _restart_table(results: list[Result]) -> Table:
             seeds = [values for _, values in repeated]
             hits = _share([choice == values.max() for choice, values in zip(chosen, seeds, strict=True)])
             chance = f"{np.mean([1 / len(values) for values in seeds]):.0%}"
-            gained = _interval([choice - values.mean() for choice, values in zip(chosen, seeds, strict=True)])
+            gains = [choice - values.mean() for choice, values in zip(chosen, seeds, strict=True)]
+            gained = _interval(pairs.compare("gain", [group[0].job.settings["pair"] for group, _ in repeated], gains))
             best = f"{np.mean([values.max() - values.mean() for values in seeds]):.2f}"
         rows.append((setup, None if betrayed is None else f"{betrayed:.0%}", hits, chance, gained, best))
     columns = ("runs of", "failed above good", "least is best [95 %]", "by chance", "gain of the rule (dB) [95 %]")
@@ -420,7 +458,7 @@ def _turned_table(results: list[Result]) -> Table:
     columns = (
         "picture",
         "best kernel explains to (dB)",
-        "the whole picture to (dB)",
+        "best kernel explains the whole picture to (dB)",
         "PSNR (dB)",
         "gain (dB) [95 %]",
         "kernel similarity",
@@ -431,23 +469,29 @@ def _turned_table(results: list[Result]) -> Table:
         "Best kernel: least squares with the sharp picture at hand; a method that finds this picture cannot do better. "
         "Similarity is to the kernel in the middle of the picture."
     )
-    return Table("Blur that no kernel makes", columns, rows, caption)
+    if _of(results, restore_photograph):
+        caption += (
+            " Where a window of GoPro fails although one kernel explains it well, something else than a turn spoils it."
+        )
+    return Table("Turning camera, and windows of GoPro", columns, rows, caption)
 
 
 def _scores(runs: Runs, reference: Runs) -> tuple[object, ...]:
     values = list(runs.values())
-    difference = None if runs == reference else _difference(runs, reference)
-    similarity = f"{pairs.mean(values, 'kernel_similarity'):.3f}"
-    return f"{pairs.mean(values, 'psnr'):.2f}", difference, similarity, _failures(values)
+    difference = None if runs == reference else _interval(difference_over_pairs(runs, reference))
+    similarity, deltas = f"{pairs.mean(values, 'kernel_similarity'):.3f}", f"{pairs.share(values, pairs.collapsed):.0%}"
+    return f"{pairs.mean(values, 'psnr'):.2f}", difference, similarity, deltas, _failures(values)
 
 
-def _difference(runs: Runs, reference: Runs, value: Callable[[Result], float] = psnr) -> str | None:
-    return _interval([value(runs[pair]) - value(reference[pair]) for pair in runs if pair in reference])
+def difference_over_pairs(runs: Runs, reference: Runs) -> Comparison:
+    """How much better the runs are than those of the same pairs in `reference`, in dB."""
+    both = [pair for pair in runs if pair in reference]
+    return pairs.compare("difference", both, [psnr(runs[pair]) - psnr(reference[pair]) for pair in both], "dB")
 
 
 def _fits(runs: list[Result]) -> tuple[object, ...]:
     whole = f"{pairs.mean(runs, 'fit_whole'):.1f}" if "fit_whole" in runs[0].values else None
-    psnr, gained = f"{pairs.mean(runs, 'psnr'):.2f}", _interval([gain(run) for run in runs])
+    psnr, gained = f"{pairs.mean(runs, 'psnr'):.2f}", _interval(metrics.mean_interval(list(map(gain, runs))))
     return f"{pairs.mean(runs, 'fit'):.1f}", whole, psnr, gained
 
 
@@ -457,11 +501,10 @@ def _betrayed(runs: list[Result]) -> float | None:
     return float(np.mean(np.greater.outer(failed, good))) if failed and good else None
 
 
-def _interval(differences: list[float]) -> str | None:
-    found = metrics.mean_interval(differences)
+def _interval(found: Comparison | metrics.Interval) -> str | None:
     if not found.n:
         return None
-    return f"{found.effect:+.2f}" + (f" [{found.low:+.2f}, {found.high:+.2f}]" if found.n > 1 else "")
+    return f"{found.effect:+.2f}" + (f" [{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "")
 
 
 def _failures(runs: list[Result]) -> str:

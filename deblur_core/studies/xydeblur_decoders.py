@@ -23,7 +23,7 @@ from deblur_core.models.counting import count_macs, peak_memory
 from deblur_core.models.xydeblur import XYDeblur
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning
-from deblur_core.studies.claims import Comparison, Evidence
+from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.learning import Pictures
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
@@ -203,7 +203,8 @@ def tables(results: list[Result]) -> list[Table]:
         comparison = learning.compare(name, runs, found.get(SINGLE, ())) if name != SINGLE else None
         if comparison:
             against = f"{comparison.effect:+.3f}" + _interval(comparison)
-            needed = learning.more_needed(learning.differences(runs, found[SINGLE])) or None
+            open_or_not = "cannot be said" if comparison.low <= 0 <= comparison.high else "settled"
+            needed = learning.more_needed(learning.differences(runs, found[SINGLE])) or open_or_not
         rows.append((
             name, f"{runs[0].values['parameters']:,}", f"{cost_of(runs) / 1e9:.1f}",
             f"{measured[name]['bytes']:.2f}" if name in measured else None,
@@ -216,33 +217,69 @@ def tables(results: list[Result]) -> list[Table]:
         f"Equal steps, batches and learning rates; seeds and held-out pictures in common. {_said_of(found)} Memory: "
         "at the peak of a training step, 256 x 256 px, in units of the first row. In brackets the 95 % interval over "
         "pictures or over seeds, whichever is wider; one seed has none. Needed: how many seeds or pictures would set a "
-        "network apart from the first row, by the effect and scatter seen here."
+        "network apart from the first row, by the effect and scatter seen here; settled: zero is outside the interval."
         + (f" Time of a step, measured: {times}." if times else "")
+        + (f" {said}." if (said := learning.unlearned(found)) else "")
     )
     return [Table("Number of decoders", columns, rows, caption), *_shipped_table(results)]
 
 
 def _shipped_table(results: list[Result]) -> list[Table]:
-    found = shipped(results)
+    found, comparison = shipped(results), pair_shipped(results)
     if not found:
         return []
     rows = [
         (name, f"{run.values['parameters']:,}", f"{np.mean(run.values['blurry']):.2f}",
-         f"{np.mean(run.values['psnr']):.2f}", f"{learning.gain(run):+.2f}")
+         f"{np.mean(run.values['psnr']):.2f}", f"{learning.gain(run):+.2f}",
+         f"{comparison.effect:+.2f}{_interval(comparison, 2)}" if comparison and name != SINGLE else None)
         for name, run in found.items()
     ]  # fmt: skip
     run = next(iter(found.values()))
     blur = learning.read_pictures(run.job.settings["pictures"]).blur
     caption = (
         f"One network each, on {len(run.values['names'])} held-out pictures with the blur that they were trained on: "
-        f"shakes of up to {blur.size} px and motion of {blur.shortest:.0f} to {blur.size - 1} px along x or y."
+        f"shakes of up to {blur.size} px and motion of {blur.shortest:.0f} to {blur.size - 1} px along x or y. In "
+        f"brackets the 95 % interval over pictures; one training each: no interval over seeds.{_longer(results)}"
     )
-    columns = ("network", "parameters", "PSNR of the blurry (dB)", "restored (dB)", "gain (dB)")
+    columns = ("network", "parameters", "PSNR of the blurry (dB)", "restored (dB)", "gain (dB)", "above 1 decoder (dB)")
     return [Table("Weights that come with the project", columns, rows, caption)]
 
 
-def _interval(comparison: Comparison) -> str:
-    return f" [{comparison.low:+.3f}, {comparison.high:+.3f}]" if np.isfinite(comparison.low) else ""
+def pair_shipped(results: list[Result]) -> Comparison | None:
+    """How much better the pair of the weights that come with the project is than the single decoder, over pictures."""
+    runs = shipped(results)
+    if len(runs) < len(SHIPPED):
+        return None
+    one, two = (runs[name].values for name in SHIPPED.values())
+    pictures = [name.rpartition(", ")[0] for name in two["names"]]
+    return paired("PSNR, 2 − 1 decoders", two["psnr"], one["psnr"], pictures, "dB", "pictures")
+
+
+def _longer(results: list[Result]) -> str:
+    """What longer training has changed, where it has: both numbers of steps, and where the pair then stands."""
+    found = arms(results)
+    here = learning.compare("", found.get("2 rotated", ()), found.get(SINGLE, ()))
+    there = pair_shipped(results)
+    if here is None or there is None or _place(here) == _place(there):
+        return ""
+    short = found[SINGLE][0].job.settings["settings"]["steps"]
+    steps = {weights.card(model)["recipe"]["steps"] for model in SHIPPED}
+    return (
+        f" After {' or '.join(f'{number:,}' for number in sorted(steps))} steps, on other blur and crops, the pair is "
+        f"{_place(there)} on these pictures; after the {short:,} of the first table it is {_place(here)}. One training "
+        "each decides nothing, but it shows why curves come before order."
+    )
+
+
+def _place(comparison: Comparison) -> str:
+    if comparison.low <= 0 <= comparison.high:
+        return "neither ahead nor behind, for all that is known"
+    return "ahead" if comparison.effect > 0 else "behind"
+
+
+def _interval(comparison: Comparison, digits: int = 3) -> str:
+    shown = f" [{comparison.low:+.{digits}f}, {comparison.high:+.{digits}f}]"
+    return shown if np.isfinite(comparison.low) else ""
 
 
 def _said_of(found: dict[str, list[Result]]) -> str:
@@ -313,6 +350,9 @@ def _curves(found: dict[str, list[Result]]) -> Figure:
     axes.set(xlabel="training step", ylabel="PSNR above the blurry picture (dB)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     caption = "Held-out pictures, while the networks learn. A curve that still rises has not had its last word."
+    if len(steps) < 3:
+        times = "twice" if len(steps) == 2 else "once"
+        caption += f" Here networks were validated {times} only: whether they still rise at the end, it cannot show."
     return Figure("curves", figure, caption)
 
 

@@ -34,9 +34,10 @@ def own() -> Path | None:
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """The weights that are there: in this folder, or in any that weights are read from."""
+    """The weights that are there with their cards: in this folder, or in any that weights are read from."""
     folders = [folder] if folder else [FOLDER, *filter(None, [own()])]
-    return sorted({path.stem for there in folders for path in there.glob("*.safetensors")})
+    found = (path for there in folders for path in there.glob("*.safetensors"))
+    return sorted({path.stem for path in found if path.with_suffix(".json").exists()})
 
 
 def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path = FOLDER) -> Path:
@@ -55,9 +56,11 @@ def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], fold
 
 
 def _source(name: str) -> Path:
+    """Where these weights are. Half of a set of one's own counts, to be refused rather than passed over."""
     folder = own()
-    half = folder and any((folder / f"{name}{part}").exists() for part in (".json", ".safetensors"))  # or all of it
-    return folder if folder and half else FOLDER
+    if folder and any((folder / f"{name}{part}").exists() for part in (".json", ".safetensors")):
+        return folder
+    return FOLDER
 
 
 def card(name: str, folder: Path | None = None) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def test_each_image_has_its_own_sigma(blurry):
     assert blur.estimate_sigma(images.float()).dtype == torch.float32
 
 
+def test_sigma_of_integers_is_refused():
+    with pytest.raises(UsageError, match=r"floating-point image, and this one is torch\.uint8"):
+        blur.estimate_sigma(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+
+
 def test_sigma_needs_pixels():
     with pytest.raises(UsageError, match="16x16 pixels or more"):
         blur.estimate_sigma(torch.rand(1, 1, 15, 40))

@@ -109,6 +109,10 @@ def test_a_camera_that_looks_beyond_the_scene_is_refused():
     with pytest.raises(UsageError, match="leave a larger one"):
         nonuniform.expose(SCENE, motion, 4)
     nonuniform.expose(SCENE, motion, 5)
+    turn = torch.tensor([[0.0, 0.0, 0.3]], dtype=torch.float64)  # which moves the corners most
+    with pytest.raises(UsageError, match="leave a larger one"):
+        nonuniform.expose(SCENE, turn, 4)
+    nonuniform.expose(SCENE, turn, 8)
 
 
 def test_a_kernel_that_does_not_fit_is_refused():

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -181,6 +182,13 @@ def test_other_misuse_is_refused(monkeypatch):
         blur.pad_for_same(x, 3, "mirror")
     with pytest.raises(UsageError, match="one device"):
         blur.convolve(x, k.to("meta"))
+
+
+@pytest.mark.parametrize(("images", "fastest"), [(2**15 - 1, "triton"), (2**15, "fft")])
+def test_no_more_images_than_a_grid_holds_go_to_the_gpu_kernel(images, fastest, monkeypatch):
+    monkeypatch.setattr(operator, "_triton_is_usable", lambda device: True)
+    x = SimpleNamespace(shape=(images, 2, 8, 8), dtype=torch.float32, is_cuda=True, device="cuda")
+    assert operator._fastest(x, torch.ones(1, 5, 5)) == fastest
 
 
 def test_a_missing_triton_is_told_once(monkeypatch):

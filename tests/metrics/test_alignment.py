@@ -212,6 +212,7 @@ def test_norm_ratio_is_that_of_the_largest_singular_values():
 def test_error_ratio_over_no_error_is_infinite():
     some, none = with_difference(np.eye(20)), with_difference(np.zeros((20, 20)))
     assert error_ratio(some, none) == error_ratio(some, none, "norm") == np.inf
+    assert error_ratio(none, none) == error_ratio(none, none, "norm") == 1
     with pytest.raises(UsageError, match='"frobenius"'):
         error_ratio(some, none, "frobenius")
 

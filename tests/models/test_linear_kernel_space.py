@@ -6,6 +6,7 @@ import torch
 
 from deblur_core import blur
 from deblur_core.errors import UsageError
+from deblur_core.models.counting import peak_memory
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
 
 
@@ -65,6 +66,14 @@ def test_extraction_explains_what_was_blurred_and_fits_other_pictures(space, ker
     same = space.encode(x, blur.convolve(blur.pad_for_same(x, 9), kernels[5:6]))
     truth = blur.convolve(blur.pad_for_same(other, 9), kernels[5:6])
     assert (space.blur(other, same.mean) - truth).square().mean().sqrt() < 0.01 and same.deviation is None
+
+
+def test_extraction_needs_memory_in_proportion_to_the_picture(kernels):
+    space = LinearKernelSpace(kernels, 3, cell=8)
+    extraction = torch.nn.Module()
+    extraction.forward = lambda x: space.encode(x, x).mean
+    small, large = (peak_memory(extraction, torch.rand(1, 1, side, side), training=False) for side in (64, 256))
+    assert large < 20 * small, "16 times the pixels"
 
 
 def test_pictures_and_codes_that_do_not_match_are_refused(space, kernels, x):

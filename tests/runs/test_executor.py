@@ -146,7 +146,7 @@ def test_threads_run_at_the_same_time(threads, store):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_each_job_on_a_gpu_has_a_stream_of_its_own(store, tmp_path):
+def test_each_thread_on_a_gpu_has_a_stream_of_its_own(store, tmp_path):
     jobs = [Job.create(toy_tasks.matrices, seed=seed) for seed in range(6)]
     with default_executor(workers=3, device="cuda") as executor:
         results = run_jobs(jobs, store, executor, device="cuda")

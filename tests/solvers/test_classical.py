@@ -153,6 +153,11 @@ def test_no_kernel_is_made_up_for_a_picture_without_edges(method):
         method(torch.full((1, 1, 64, 64), 0.5), 9)
 
 
+def test_a_kernel_that_is_too_large_for_the_picture_is_named_as_a_reason(pair):
+    with pytest.raises(DeblurError, match=r"too small for a kernel of this size: .* a smaller kernel"):
+        classical.edge_based(pair.blurry[..., 60:100, 60:100], 39)
+
+
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_noise_and_saturation_are_warned_of(method, pair):
     y = pair.blurry[..., 60:140, 60:140]

@@ -84,6 +84,14 @@ def test_the_warm_up_draws_the_blurry_picture_and_the_usual_kernel(model, y):
     assert after[0] < 0.3 * before[0] and after[1] < 0.3 * before[1]
 
 
+def test_the_usual_kernel_is_extracted_from_a_few_shakes_at_a_time(model, y, monkeypatch):
+    """Of a large picture, all of them at once would need more memory than the run that follows."""
+    whole, batches = usual_kernel(model, y), []
+    monkeypatch.setattr(kernel_space, "SHAKEN", 3 * y[0, 0].numel() + 1)
+    monkeypatch.setattr(model, "encode", lambda *pair: batches.append(len(pair[0])) or KernelSpace.encode(model, *pair))
+    assert torch.allclose(usual_kernel(model, y), whole, atol=1e-6) and batches == [3, 3, 2]
+
+
 def test_a_turn_moves_one_network_at_a_time_and_a_joint_step_both(model, y):
     """In the first iteration x moves alike; k's gradient is then taken at the picture already moved."""
     joint, alternating = (
@@ -196,6 +204,11 @@ def test_pictures_with_nan_and_unknown_recipes_are_refused(model, y):
         deblur(model, 255 * y, TINY)
     with pytest.raises(UsageError, match="released"):
         kernel_space.recipe("fast")
+
+
+def test_a_run_without_an_iteration_is_refused(model, y):
+    with pytest.raises(UsageError, match="At least one iteration"):
+        deblur(model, y, replace(TINY, warm_up=0, iterations=0))
 
 
 def test_the_prior_of_k_has_the_released_size_and_any_grid():

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -252,6 +253,20 @@ def test_impossible_settings_are_refused():
     for solver in (nonblind.hyper_laplacian, nonblind.wiener):  # where the kernel has a zero, 0 / 0
         with pytest.raises(UsageError, match="must be positive"):
             solver(Y, torch.full((1, 2, 2), 0.25), 0.0)
+
+
+def test_only_one_s_own_warnings_are_silenced_and_only_in_one_s_own_thread():
+    bright = torch.ones(1, 1, 4, 4)
+    with warnings.catch_warnings(record=True) as said, nonblind.without_warning("saturated"):
+        warnings.simplefilter("always")
+        with nonblind.without_warning("noisy"):
+            nonblind.warn_of_saturation(bright)
+            warnings.warn("Somebody's saturated market.", stacklevel=1)
+            other = threading.Thread(target=nonblind.warn_of_saturation, args=(bright,))
+            other.start()
+            other.join()
+        nonblind.warn_of_saturation(bright)
+    assert [str(warning.message).split()[0] for warning in said] == ["Somebody's", "100%"]
 
 
 def test_a_saturated_picture_is_warned_of_and_others_are_not():

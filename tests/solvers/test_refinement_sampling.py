@@ -6,7 +6,7 @@ import torch
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import TRAINING, add_noise, linear_schedule, strided
 from deblur_core.models.refinement import Design, Refinement, preset
-from deblur_core.solvers import refinement_benchmark
+from deblur_core.solvers import acceleration, refinement_benchmark
 from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.refinement import Restored, diffuse_back, refine
 
@@ -136,6 +136,15 @@ def test_the_predictor_runs_once_an_image_and_the_denoiser_once_a_step(model):
     assert calls == {"predictor": 1, "denoiser": SCHEDULE.steps}
 
 
+def test_pictures_are_predicted_a_batch_at_a_time(model):
+    sizes = []
+    hook = model.predictor.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    together = refine(model, pictures(5), SCHEDULE, precision="float32")
+    parts = refine(model, pictures(5), SCHEDULE, batch=2, precision="float32")
+    hook.remove()
+    assert sizes == [5, 2, 2, 1] and torch.allclose(parts.initial, together.initial, atol=1e-6)
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 8), (16, 16), (17, 3)])
 @pytest.mark.parametrize("steps", [1, 4])
 def test_any_size_and_any_number_of_steps(model, height, width, steps):
@@ -227,6 +236,22 @@ def test_a_deviation_needs_two_samples(model):
 def test_a_start_far_from_noise_is_warned_of(model):
     with pytest.warns(UserWarning, match="far|pure noise"):
         refine(model, pictures(), linear_schedule(3, 0.1))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_captured_steps_follow_eager_ones(model, monkeypatch):
+    """Groups of 4 and of 2 samples, each with a graph that most of its steps replay."""
+
+    def drawn():
+        restored = refine(
+            model, pictures(2), linear_schedule(12, 0.9), [0, 1, 2], batch=4, precision="float32", device="cuda"
+        )
+        return restored.samples
+
+    captured = drawn()
+    monkeypatch.setattr(acceleration.Captured, "__call__", lambda self, function: function())
+    eager = drawn()
+    assert torch.allclose(captured, eager, atol=1e-3) and (eager[:, 0] - eager[:, 1]).abs().max() > 0.01
 
 
 def test_benchmark_has_a_row_for_each_variant():

@@ -1,8 +1,10 @@
 """The optimisation: what it promises about randomness, resumption, constraints and its input."""
 
 import warnings
+import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -170,6 +172,52 @@ def test_kernel_comes_out_in_true_orientation():
     assert (columns * torch.arange(7)).sum().item() == pytest.approx(4.3, abs=0.3)
 
 
+def test_the_data_term_is_its_mean_over_the_last_iterations(y):
+    """Also in a run that is too short to forget where the mean started."""
+    found = deblur(y, 9, replace(TINY, squared_error_until=1.0))
+    assert found.residual == pytest.approx(np.average(found.losses, weights=0.95 ** np.arange(11, -1, -1)), rel=1e-4)
+
+
+def test_a_phase_that_is_over_keeps_no_graph(y, monkeypatch):
+    made, alive = [], weakref.WeakSet()
+
+    class Recorded:
+        def __init__(self):
+            made.append(alive.add(self))
+
+        def __call__(self, function):
+            function()
+
+    monkeypatch.setattr(untrained, "Captured", Recorded)
+    run = selfdeblur.optimisation(y, 9, TINY, 0, "cpu")
+    run.device = torch.device("cuda")  # as far as steps ask
+    for _ in range(TINY.iterations):
+        run.step()
+        assert len(alive) == 1
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(("device", "seconds"), [("cpu", 500.0), ("cuda", 100.0)])
+def test_the_estimate_counts_the_steps_that_a_run_consists_of(device, seconds, monkeypatch):
+    """On a GPU that is the fast replay of a graph, of which a short run has few."""
+    now = [0.0]
+
+    class Steps:
+        iteration, unknowns = 0, ()
+
+        def step(self):
+            self.iteration += 1
+            now[0] += 5.0 if self.iteration < 9 else 1.0
+
+        def finish(self):
+            pass
+
+    steps = Steps()
+    steps.device = torch.device(device)
+    monkeypatch.setattr(untrained.time, "perf_counter", lambda: now[0])
+    assert untrained.measure_cost(lambda tile: steps, (64, 64), 64, 100, "cpu") == (seconds, 0)
+
+
 def test_estimate_grows_with_the_picture_and_the_iterations():
     recipe = replace(TINY, iterations=100)
     seconds, memory = estimate_cost(recipe, (64, 64), 9)
@@ -193,6 +241,19 @@ def test_estimate_grows_with_the_picture_and_the_iterations():
 def test_impossible_requests_are_refused_in_a_sentence(shape, size, says):
     with pytest.raises(UsageError, match=says):
         check_input(torch.rand(shape), size)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"kernel_network": "convolutionl"}, "no kernel network 'convolutionl': choose dense or convolutional"),
+        ({"hidden_layers": -1}, "-1 hidden layers"),
+        ({"iterations": 0}, "At least one iteration"),
+    ],
+)
+def test_impossible_recipes_are_refused_in_a_sentence(y, changes, says):
+    with pytest.raises(UsageError, match=says):
+        deblur(y, 9, replace(TINY, **changes))
 
 
 def test_pictures_with_nan_are_refused():

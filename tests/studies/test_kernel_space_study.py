@@ -80,7 +80,7 @@ def test_verdicts_follow_the_numbers(options, says):
 def test_each_known_kernel_is_a_comparison_over_pictures():
     comparisons = STUDY.evidence(made_up(above=2.0))["C2.1"].comparisons
     assert [comparison.name.split(",")[0] for comparison in comparisons] == [f"kernel {i}" for i in range(1, 9)]
-    assert all(comparison.n == 10 for comparison in comparisons)
+    assert all((comparison.n, comparison.of) == (10, "pictures") for comparison in comparisons)
     assert [comparison.effect for comparison in comparisons] == pytest.approx([2] * 8, abs=0.2)
 
 
@@ -89,6 +89,33 @@ def test_transfer_is_compared_with_the_average_kernel_picture_by_picture():
     found = space.gain("", runs)
     assert found.effect == pytest.approx(8) and found.high - found.low < 1e-6, "what pictures have in common cancels"
     assert space.gain("", made_up(moved=29.0)[:8]).high < 0
+    alone = space.gain("", runs[:1])
+    assert (alone.n, alone.of, alone.low) == (1, "kernels", -np.inf), "one kernel decides nothing"
+
+
+def filmed(motions, scatter, ahead=0.5):
+    """Results of `film`: the learned operator is ahead, by motions that differ in how much."""
+    shift = dict(zip(motions, scatter * np.linspace(-1, 1, len(motions)), strict=True))
+    for name in operators.NAMES:
+        for motion in motions:
+            job = Job.create(space.film, operator=name, motion=motion, pictures=["Kodak24"], crop=256)
+            same = 40 + np.arange(10.0) + (ahead + shift[motion] if name == "learned" else 0)
+            keys = ("copy", "average", "uniform", "other", "same")
+            values = {key: [[float(psnr)] * 2 for psnr in same] for key in keys}
+            yield Result(job, values | {"names": PICTURES, "misplaced": 0.2}, {}, {})
+
+
+def test_the_order_of_operators_is_told_with_its_interval_over_motions():
+    for motions, scatter, clear in ((range(4), 0.01, True), (range(4), 1.0, False)):
+        found = space.learned_over_linear(space.by_operator(list(filmed(motions, scatter)), space.film))
+        assert found.effect == pytest.approx(0.5) and found.n == 4 and found.of == "motions"
+        assert (found.low > 0) is clear
+    (table,) = STUDY.tables(list(filmed([0], 0.0)))
+    column = next(i for i, name in enumerate(table.columns) if "learned − linear" in name)
+    assert [row[column] for row in table.rows] == ["+0.5", None]
+    assert "One motion: the order of the operators is not decided." in table.caption
+    assert "One motion" not in STUDY.tables(list(filmed(range(2), 0.1)))[0].caption
+    assert space.learned_over_linear(space.by_operator(list(filmed([0], 0.0))[:1], space.film)) is None
 
 
 def test_frames_of_one_film_are_one_picture_and_lend_each_other_nothing():

@@ -128,9 +128,33 @@ def test_pairs_are_compared_with_themselves_for_every_rival(advantage, says):
     assert verdict(replace(evidence, reduced="")) == says
     assert verdict(evidence) == "inconclusive", "no rival of the paper's decides nothing"
     assert "windows" in STUDY.evidence(made_up(advantage))["C1.11"].reduced
-    assert "windows" not in evidence.reduced and "none runs here" in evidence.reduced
+    assert "windows" not in evidence.reduced and "the other 5 do not" in evidence.reduced
     assert len(evidence.comparisons) == 2 * len(RIVALS)
-    assert evidence.comparisons[0].effect == pytest.approx(advantage, abs=0.05) and evidence.comparisons[0].n == 40
+    psnr, ssim = evidence.comparisons[:2]
+    assert psnr.effect == pytest.approx(advantage, abs=0.05)
+    assert (psnr.n, psnr.of) in [(10, "pictures"), (4, "kernels")], "forty pairs are no forty independent ones"
+    assert psnr.name.startswith(f"PSNR, {OURS} ") and ssim.name.startswith(f"SSIM, {PLAIN} ")
+    assert evidence.ours.startswith("on 40 of 40 pairs")
+
+
+def test_the_classical_methods_have_a_table_of_all_their_pairs():
+    whole = made_up(1.0)
+    some = [r for r in whole if r.job.settings["method"] != OURS or r.job.settings["pair"] in LAI[:7]]
+    titles = [table.title for table in STUDY.tables(some)]
+    assert titles[1].startswith("Classical methods") and len(STUDY.tables(whole)) == len(titles) - 1
+    first, second = STUDY.tables(some)[:2]
+    assert {row[0] for row in first.rows[-5:]} == {"this code, 7 pairs"}
+    assert {row[0] for row in second.rows} == {"this code, 40 pairs"}
+    assert [row[1] for row in second.rows] == [BLURRY, *RIVALS, KNOWN]
+    evidence = STUDY.evidence(some)["C1.11"]
+    assert evidence.ours.startswith("on 7 of 40 pairs") and f"SSIM is tested with {OURS}" in evidence.ours
+
+
+def test_no_ceiling_where_light_is_clipped(smoke):
+    (table,) = [table for table in STUDY.tables(smoke) if table.title.startswith("Does convolution")]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["astronaut"]["ceiling (dB)"] and rows["rocket"]["ceiling (dB)"] is None
+    assert float(rows["rocket"]["misfit (grey levels)"]) > 1
 
 
 def test_the_table_has_the_papers_rows_and_ours_by_category():

@@ -102,4 +102,13 @@ def test_what_is_missing_is_said_of_seeds_and_pictures_each():
     only_seeds, only_pictures = learning.more_needed(effects(1.0, 0.01)), learning.more_needed(effects(0.01, 1.0))
     assert only_seeds.endswith("seeds") and "pictures" not in only_seeds
     assert only_pictures.endswith("pictures") and "seeds" not in only_pictures
-    assert learning.more_needed({(0, "a, x"): 0.1, (0, "b, x"): -0.3}).endswith("pictures"), "one seed says nothing"
+    one_seed = {(0, "a, x"): 0.1, (0, "b, x"): -0.3}
+    assert learning.more_needed(one_seed) == "at least 2 seeds", "more pictures would not settle it"
+
+
+def test_runs_that_learned_nothing_are_named():
+    better, same, worse = ([run(seed, [20 + gain] * 8) for seed in range(2)] for gain in (0.5, 0.004, -0.2))
+    assert learning.unlearned({"a": better}) == ""
+    said = learning.unlearned({"a": better, "b": [better[0], worse[1]], "c": same})
+    assert said == "3 of 6 runs end no better than the blurry picture (b, seed 1; c, seeds 0, 1)"
+    assert learning.unlearned({"b": [better[0], worse[1]]}).startswith("1 of 2 runs ends ")

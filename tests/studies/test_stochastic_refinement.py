@@ -8,6 +8,7 @@ import torch
 
 from deblur_core import studies
 from deblur_core.data.training_pairs import Blur
+from deblur_core.models.refinement import Design
 from deblur_core.runs import Result, Store, run_job
 from deblur_core.studies import refining
 from deblur_core.studies import stochastic_refinement as refinement
@@ -16,8 +17,9 @@ from deblur_core.studies.claims import verdict
 STUDY = studies.get("stochastic_refinement")
 PICTURES = [f"picture{i}, x" for i in range(12)]
 OVERNIGHT = refinement.PROFILES["overnight"]
-# As if a network had learnt blur of three lengths.
-THREE = replace(OVERNIGHT, network="", pictures=replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("x",))))
+# As if a network of the paper's size had learnt blur of three lengths.
+MIXED = replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("x",)))
+THREE = replace(OVERNIGHT, network="", design=Design(), pictures=MIXED)
 
 
 def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(712, 1272), own_loss=False):
@@ -87,10 +89,24 @@ def test_a_predictor_without_a_loss_of_its_own_speaks_for_one_that_had_it():
     assert comparison.effect == pytest.approx(1.0), "made_up's small networks gain 1 dB"
 
 
-def test_small_shipped_networks_decide_nothing():
+def test_small_networks_decide_nothing_shipped_or_trained_here():
     restored = next(run for run in made_up() if run.job.task.endswith(":restore"))
-    shipped = Result(refining.predict_job("refinement", OVERNIGHT.pictures), restored.values, {}, {})
-    assert "not 33 M" in refinement._smaller(shipped) and refinement._smaller(restored) == ""
+    tiny = refining.train_job(OVERNIGHT.design, OVERNIGHT.pictures, OVERNIGHT.settings)
+    for network in ("refinement", tiny):
+        run = Result(refining.predict_job(network, OVERNIGHT.pictures), restored.values, {}, {})
+        assert "not 33 M" in refining.smaller(run)
+    assert refining.smaller(restored) == ""
+
+
+def test_a_curve_that_lies_on_the_line_of_the_blurry_pictures_is_named():
+    results = made_up()
+    (told,) = [figure.caption for figure in STUDY.figures(results) if figure.name == "training"]
+    assert "changes next to nothing" not in told, "made_up's networks gain 1 dB"
+    for run in results:
+        if run.job.task.endswith(":train_refinement") and run.job.settings["design"]["colour_weight"]:
+            run.values["curve"] = [point | {"psnr": 25.01} for point in run.values["curve"]]
+    (told,) = [figure.caption for figure in STUDY.figures(results) if figure.name == "training"]
+    assert 'By "paper\'s loss + colour loss" g(y) changes next to nothing' in told
 
 
 def test_pictures_under_three_motions_are_paired():

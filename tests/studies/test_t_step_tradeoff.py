@@ -82,9 +82,10 @@ NAMES = [f"kodim{i:02}, {kind}" for i in range(1, 13) for kind in ("shake", "x")
 
 
 def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25), faster=4.0, weights=0.05, seeds=3,
-            parameters=30_000_000):  # fmt: skip
+            parameters=30_000_000, restored=30.0):  # fmt: skip
     """Results at overnight's sizes: PSNR in dB; LPIPS of a sample, of averages, of regression; how many times fewer
-    steps a network with predictor needs; dB gained by averaging weights; seeds and sizes of the networks timed."""
+    steps a network with predictor needs; dB gained by averaging weights; seeds, sizes and dB of the networks timed,
+    whose blurry pictures have 25."""
     random = np.random.default_rng(0)
     noise = random.normal(size=len(NAMES)) / 20
     difficulty = np.arange(len(NAMES)) / 3
@@ -121,7 +122,8 @@ def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25
             cost = 1.0 if settings["design"]["predictor_width"] else faster
             costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in OVERNIGHT.times]
             values |= {"macs": costs, "seconds": costs, "parameters": parameters}
-            values |= {key: [[value] * len(NAMES) for value in quality] for key in ("psnr", "texture", refining.LPIPS)}
+            values |= {key: [[value] * len(NAMES) for value in quality] for key in ("texture", refining.LPIPS)}
+            values["psnr"] = [[restored - value] * len(NAMES) for value in quality]
         elif not settings["design"]["denoiser_width"]:
             last = 28 + difficulty
             values |= {"psnr": list(last + weights + noise), "last": list(last), "blurry": [25.0] * len(NAMES)}
@@ -181,6 +183,24 @@ def test_speed_is_told_in_times():
     evidence = STUDY.evidence(made_up(faster=4.0))["C3.8"]
     assert evidence.comparisons[0].effect == pytest.approx(2.0), "log2"
     assert evidence.ours.startswith("4.0 times")
+
+
+def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed():
+    evidence = STUDY.evidence(made_up(restored=20.0))["C3.8"]
+    assert not any(np.isfinite(comparison.low) for comparison in evidence.comparisons)
+    assert "no number of steps is as good here as the blurry pictures" in evidence.reduced
+    tables = {table.title: table for table in STUDY.tables(made_up(restored=20.0))}
+    for title in ("Quality against cost", "Residuals in units of the local contrast"):
+        assert "The blurry pictures themselves have 25.00 dB" in tables[title].caption
+
+
+def test_sharp_pictures_have_the_kid_that_was_measured():
+    results = made_up()
+    for run in results:
+        if run.job.task.endswith(":judge") and run.job.settings["array"] == "sharp":
+            run.values[refining.KID] = [-0.048, 0.019]
+    table = STUDY.tables(results)[0]
+    assert table.rows[-1][0] == "sharp picture" and table.rows[-1][-1] == "-48.0 ± 19.0"
 
 
 def test_tables_show_what_was_measured():
@@ -256,7 +276,7 @@ def test_units_of_the_residual_are_compared_picture_by_picture_and_timed_nowhere
     assert set(found) == {0, 1, 2}
     (table,) = [table for table in STUDY.tables(results) if table.title == "Residuals in units of the local contrast"]
     assert [row[0] for row in table.rows] == list(OVERNIGHT.times)
-    assert table.rows[-1][1:3] == ("0.20 / 0.200", "0.05 / 0.050")
+    assert table.rows[-1][1:3] == ("29.80 / 0.200", "29.95 / 0.050")
     assert table.rows[-1][3].startswith("+0.150")
     trained = [run.job.settings["network"]["settings"]["design"] for arms in tradeoff.timed(results).values()
                for run in arms.values()]  # fmt: skip

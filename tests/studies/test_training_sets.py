@@ -63,7 +63,8 @@ def test_the_answer_agrees_with_the_verdict():
     for effect in (-0.3, -0.05, 0.0, 0.05, 0.3):
         found = Comparison("", effect, effect - 0.04, effect + 0.04, 5, "dB")
         says = {"yes": "reproduced", "no": "contradicted", "undecided": "inconclusive"}[blur_swap.answer(found)]
-        assert verdict(Evidence(blur_swap.equivalent(found))) == says
+        sides = blur_swap.equivalent(found)
+        assert verdict(Evidence(sides)) == says and {side.of for side in sides} == {found.of}
 
 
 def test_simulated_cameras_cannot_decide_on_reds_and_gopro():
@@ -79,6 +80,15 @@ def test_where_the_baseline_learns_nothing_there_is_little_to_compare(study, cla
     for gain, little in ((0.01, True), (1.0, False)):
         said = study.evidence(made_up(study, {baseline: gain}, width=32))[claim].reduced
         assert "REDS" in said and ("little to compare" in said) == little
+
+
+@BOTH
+def test_runs_that_learned_nothing_are_told_in_caption_and_claim(study):
+    arm = {SWAP.name: blur_swap.CLAIMED, SYNTHESIS.name: blur_synthesis.COMBINED}[study.name]
+    for gain, told in ((-0.3, True), (1.0, False)):
+        found = made_up(study, {arm: gain})
+        for text in (study.tables(found)[-1].caption, study.evidence(found)[study.claims[0]].reduced):
+            assert (f"5 of 20 runs end no better than the blurry picture ({arm}, seeds 0, 1, 2, 3, 4)" in text) is told
 
 
 @BOTH

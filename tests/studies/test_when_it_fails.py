@@ -140,7 +140,8 @@ def test_kernel_sizes_are_compared_with_the_usual_one():
 
 
 def test_failures_are_counted_with_wilsons_interval():
-    rows = rows_of("Blur that no kernel makes", made_up(lambda task, settings: 22 + settings.get("corner", 0)))
+    found = made_up(lambda task, settings: 22 + settings.get("corner", 0))
+    rows = rows_of("Turning camera, and windows of GoPro", found)
     assert [row["failed [95 %]"] for row in rows[:4]] == [
         "4 of 4 [51%, 100%]", "4 of 4 [51%, 100%]", "0 of 4 [0%, 49%]", "0 of 4 [0%, 49%]"]  # fmt: skip
     assert [row["picture"] for row in rows[4:]] == list(study.PHOTOGRAPHS)
@@ -158,9 +159,34 @@ def seeds(psnr, terms):
 def test_the_scatter_of_seeds_is_within_pairs():
     (row,) = rows_of("Seeds", seeds([[30, 32], [24, 26]], [[1, 1], [1, 1]]))
     assert (row["pairs"], row["runs"], row["scatter of seeds (dB)"], row["largest gap (dB)"]) == (2, 4, "1.41", "2.0")
-    assert row["failed [95 %]"].startswith("1 of 4") and row["slipped [95 %]"].startswith("0 of 4")
+    failed = "pairs with a failed run [95 %]"
+    assert (row["failed runs"], row["slipped"]) == ("1 of 4", "0 of 2") and row[failed].startswith("1 of 2 [")
     (row,) = rows_of("Seeds", seeds([[30, 26], [24, 24]], [[1, 1], [1, 1]]))
-    assert row["slipped [95 %]"].startswith("1 of 4") and row["failed [95 %]"].startswith("2 of 4")
+    assert (row["failed runs"], row["slipped"]) == ("2 of 4", "1 of 2"), "the best seed of a pair cannot slip"
+    assert row[failed].startswith("1 of 2 ["), "two failed runs of one pair are one failure"
+    assert row["PSNR (dB) [95 %]"].startswith("26.00 [")
+
+
+def test_ranks_are_of_pairs_and_the_interval_of_redrawn_pairs():
+    def by_pair(psnr, terms):
+        (found,) = study.seed_runs(seeds(psnr, terms)).values()
+        return found
+
+    one = [[20 + i] for i in range(8)]
+    with_it, against = (study.rank_correlation(by_pair(one, [[s * i + 10] for i in range(8)])) for s in (1, -1))
+    assert (with_it.effect, against.effect, with_it.n) == (pytest.approx(1), pytest.approx(-1), 8)
+    assert with_it.low == pytest.approx(1) and against.high == pytest.approx(-1)
+    twice = study.rank_correlation(by_pair([[20 + i] * 2 for i in range(8)], [[i + 1, i + 3] for i in range(8)]))
+    assert twice.n == 8 and twice.effect == pytest.approx(1), "seeds are averaged"
+    unclear = study.rank_correlation(by_pair(one, [[term] for term in (3, 1, 4, 8, 5, 7, 2, 6)]))
+    assert unclear.low < 0 < unclear.high
+
+
+def test_points_for_kernels_have_a_column():
+    (none, *others) = [r for r in made_up(lambda task, settings: 25.0) if r.job.task.endswith("restore_noisy")]
+    point = result(none.job, 25.0, delta_fraction=1.0, estimated_sigma=0.02, tv_weight=0.02)
+    assert {row["delta kernels"] for row in rows_of("Noise and the TV weight", others)} == {"0%"}
+    assert {row["delta kernels"] for row in rows_of("Noise and the TV weight", [point, *others])} == {"0%", "20%"}
 
 
 def test_the_rule_keeps_the_least_data_term_of_each_pair():

@@ -43,7 +43,7 @@ def made_up(gains, seeds=(0, 1, 2, 3), scatter=0.02):
     [
         ((0.0, 0.3, 0.35, 0.35), "reproduced"),
         ((0.0, 0.2, 0.4, 0.6), "contradicted"),  # the fourth helps as the second did
-        ((0.0, 0.2, 0.6, 0.2), "contradicted"),  # three would be better
+        ((0.0, 0.2, 0.8, 0.2), "contradicted"),  # three would be better
         ((0.0, -0.3, -0.3, -0.3), "contradicted"),  # one is enough
         ((0.0, 0.005, 0.005, 0.005), "inconclusive"),
     ],
@@ -69,7 +69,36 @@ def test_an_open_question_says_how_many_seeds_it_would_take():
     column = {row[0]: row[-1] for row in table.rows}
     assert column["2 rotated"] == needed
     (table,) = STUDY.tables(made_up((0.0, 0.3, 0.3, 0.3)))
-    assert {row[0]: row[-1] for row in table.rows}["2 rotated"] is None, "it is decided"
+    assert {row[0]: row[-1] for row in table.rows}["2 rotated"] == "settled"
+    (table,) = STUDY.tables(made_up((0.0, 0.3, 0.3, 0.3), seeds=(0,)))
+    assert {row[0]: row[-1] for row in table.rows}["2 rotated"] == "at least 2 seeds"
+
+
+def test_the_shipped_pair_is_compared_picture_by_picture_and_with_shorter_training():
+    blurry = np.full(len(PLACES), 25.0)
+    random = np.random.default_rng(0)
+
+    def shipped(model, gain):
+        job = decoders.Job.create(learning.shipped, model=model, pictures=decoders.PROFILES["overnight"].pictures)
+        values = {"names": PLACES, "blurry": blurry.tolist(), "parameters": 1000,
+                  "psnr": (blurry + gain + 0.01 * random.normal(size=len(PLACES))).tolist()}  # fmt: skip
+        return Result(job, values, {}, {})
+
+    ahead = [shipped("xydeblur_unet", 3.0), shipped("xydeblur", 3.4)]
+    found = decoders.pair_shipped(ahead)
+    assert found.n == 8 and found.of == "pictures" and found.low > 0 and found.effect == pytest.approx(0.4, abs=0.02)
+    assert decoders.pair_shipped(ahead[:1]) is None
+    open_yet, alike = made_up((0.0, 0.005, 0.005, 0.005)), made_up((0.0, 0.3, 0.3, 0.3))
+    caption = STUDY.tables(open_yet + ahead)[-1].caption
+    steps = decoders.weights.card("xydeblur")["recipe"]["steps"]
+    assert f"After {steps:,} steps" in caption and "ahead on these pictures; after the 2,500" in caption
+    assert "steps" not in STUDY.tables(alike + ahead)[-1].caption, "nothing has changed"
+    assert "no interval over seeds" in STUDY.tables(ahead + alike)[-1].caption
+
+
+def test_two_points_are_no_curve():
+    caption = next(figure for figure in STUDY.figures(made_up((0, 0, 0, 0))) if figure.name == "curves").caption
+    assert "validated twice only" in caption
 
 
 @pytest.mark.parametrize("profile", studies.PROFILES)

@@ -180,7 +180,25 @@ def test_colours(separate, rotated, says):
         ]
     found = STUDY.evidence(runs)["C4.4"]
     assert verdict(replace(found, reduced="")) == says and "channels, not 32" in found.reduced
+    assert {(comparison.n, comparison.of, comparison.unit) for comparison in found.comparisons} == {
+        (4, "seeds", "CIELAB")
+    }  # fmt: skip
     assert "C4.5" not in STUDY.evidence(runs), "a claim of the networks that start as the identity"
+
+
+def test_a_mean_over_seeds_has_its_range():
+    assert rotation.over_seeds([1.0, 4.0], ".2f") == "2.50 (1.00 to 4.00)"
+    assert rotation.over_seeds([1.0], "+.1f") == "+1.0"
+    power = pictures((1.0, -1.0))
+    (table,) = STUDY.tables([look(power, (shift, shift), seed, False, 1.0) for seed, shift in enumerate((2.0, 12.0))])
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["colour shift, partial"] == "7.00 (2.00 to 12.00)"
+    assert cells["white of each part (K)"] == "6000 / 7000; 6000 / 7000", "of both seeds"
+
+
+def test_the_identities_are_told_alike_on_every_machine():
+    assert rotation.identities() is rotation.identities() and rotation.identities().holds
+    assert rotation.identities().ours.startswith("to less than 1e-12 in float64; 4,918,627 and 4,918,627")
 
 
 # The study

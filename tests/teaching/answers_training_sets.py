@@ -38,8 +38,8 @@ RIGHT = {
             np.clip(light * y[order].numpy() + noise.numpy(), 0, 1), light * x[order].numpy()],
     ],
     "share_of_ceiling": [
-        lambda o, a, f: (a.mean() - o.mean()) / (f.mean() - o.mean()),
-        lambda o, a, f: float((a - o).sum() / (f - o).sum()),
+        lambda o, a, f: (a.mean() - o.mean()) / (f.mean() - o.mean()) if f.mean() > o.mean() else math.nan,
+        lambda o, a, f: float((a - o).sum() / (f - o).sum()) if (f - o).sum() > 0 else np.nan,
     ],
 }  # fmt: skip
 WRONG = {  # by a few words of the hint that should come
@@ -77,6 +77,7 @@ WRONG = {  # by a few words of the hint that should come
             dark(y, order, light), dark(x, order, light), noise)[[1, 0]],
     },
     "share_of_ceiling": {
+        "a share of it means nothing": lambda o, a, f: (a.mean() - o.mean()) / (f.mean() - o.mean()),
         "a ratio explodes": lambda o, a, f: np.mean(((a - o) / (f - o)).numpy()),
         "one a seed": lambda o, a, f: np.mean(
             [(q - p).mean() / (r - p).mean() for p, q, r in zip(o, a, f, strict=True)]),

@@ -425,7 +425,7 @@ reachable_contrast = Checker(
             lambda z, rates: (2 * rates.sum() * (1 + z.norm())).exp(),
     },
     probes=((random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
-    praise="For the paper's run this is about the most that can be had, however long the data pull.",
+    praise="For the authors' recipe this is about the most that can be had, however long the data pull.",
 )  # fmt: skip
 
 

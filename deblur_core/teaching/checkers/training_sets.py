@@ -101,12 +101,18 @@ augmented_pair = Checker(
 )  # fmt: skip
 
 
-# How much of new cameras: PSNR (seeds, pictures) of three arms -> share of the best possible gain
+# How much of new cameras: PSNR (seeds, pictures) of three arms -> share of their gain, NaN where they have none
+
+
+def _share(ordinary: Tensor, added: Tensor, filmed: Tensor) -> Tensor:
+    return (added - ordinary).mean() / (filmed - ordinary).mean()
 
 
 share_of_ceiling = Checker(
-    right=lambda ordinary, added, filmed: (added - ordinary).mean() / (filmed - ordinary).mean(),
+    right=lambda ordinary, added, filmed: (
+        _share(ordinary, added, filmed) if (filmed - ordinary).mean() > 0 else torch.tensor(torch.nan)),
     mistakes={
+        "New cameras gain nothing here, so a share of it means nothing.": _share,
         "You average ratios. Where new cameras happen to gain nothing a ratio explodes: average first, then divide.":
             lambda ordinary, added, filmed: ((added - ordinary) / (filmed - ordinary)).mean(),
         "You average ratios, one a seed: average over seeds and pictures first, then divide.":
@@ -123,6 +129,8 @@ share_of_ceiling = Checker(
             lambda ordinary, added, filmed: (added - ordinary).mean(),
     },
     probes=((25 + random(3, 4), 25.6 + random(4, 3).T, 26.3 + random(5, 4)[:3]),
-            (28 + random(2, 5), 27.9 + random(5, 2).T, 28.8 + random(3, 5)[1:])),
-    praise="Near 1 nobody needs to film again; at 0 the synthesised blur was wasted; below, it did harm.",
+            (28 + random(2, 5), 27.9 + random(5, 2).T, 28.8 + random(3, 5)[1:]),
+            (27 + random(3, 4), 26.7 + random(4, 3).T, 26.1 + random(5, 4)[:3])),
+    praise="Only where new cameras clearly help: near 1 nobody needs to film again; at 0 the synthesised blur was "
+    "wasted; below, it did harm.",
 )  # fmt: skip
