@@ -96,6 +96,8 @@ def _sections(study: Study, found: board.Found, rows: Sequence[board.Row], told:
         blocks["claims again"] = _listed("Claims", [claims_page.full(row, anchored=False) for row in again])
         for figure in study.figures(results):
             blocks[f"figure {figure.name}"] = _figure(figure, study, profile, output)
+        if not any(blocks.values()):  # what there is of it shows nothing yet
+            continue
         repeated = [block for name, block in blocks.items() if block and name in seen]
         parts += [f"### Profile {profile}\n", f"{conditions(results, len(jobs(study, profile)))}\n"]
         parts += [block for name, block in blocks.items() if block and name not in seen]

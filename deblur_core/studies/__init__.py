@@ -14,7 +14,7 @@ import deblur_core
 from deblur_core.data import home, write_atomically
 from deblur_core.errors import DeblurError, UsageError
 from deblur_core.runs import Job, Result, Store, run_jobs
-from deblur_core.studies.study import PROFILES, Figure, Study, Table
+from deblur_core.studies.study import PROFILES, Figure, Study, Table, of_task
 
 __all__ = [
     "PROFILES",
@@ -26,6 +26,7 @@ __all__ = [
     "discover",
     "get",
     "jobs",
+    "of_task",
     "record",
     "recorded",
     "recording",

@@ -23,7 +23,7 @@ from deblur_core.models import selfdeblur as networks
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies.claims import Evidence
 from deblur_core.studies.pairs import PAIRS
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 
 KNOWN = "known kernel, Δ"
@@ -306,15 +306,6 @@ def wrong_averages() -> list[tuple[str, float, float]]:
 # Tables
 
 
-def of_task(results: list[Result], function: Any, dataset: str | None = None) -> list[Result]:
-    """The results of one task, and where asked for of one dataset."""
-    return [
-        result
-        for result in results
-        if result.job.task.endswith(f":{function.__name__}") and dataset in (None, result.job.settings.get("dataset"))
-    ]
-
-
 def mean(results: list[Result], score: str, name: str) -> float:
     return float(np.mean([result.values[score][name] for result in results]))
 
@@ -365,7 +356,7 @@ def _category_table(_: list[Result]) -> Iterator[Table]:
 
 def _baseline_table(results: list[Result]) -> Iterator[Table]:
     for dataset in ("levin", "builtin"):
-        runs = of_task(results, score_blurry, dataset)
+        runs = of_task(results, score_blurry, dataset=dataset)
         if not runs:
             continue
         psnr, ssim = mean(runs, "psnr", "10"), mean(runs, "ssim", "plain")
@@ -415,7 +406,7 @@ def _ssim_table(results: list[Result]) -> Iterator[Table]:
         for side, ssim in ssim_by_side(results, size).items()
     ]
     by_image: dict[str, list[Result]] = {}
-    for run in of_task(results, score_blurry, "lai"):
+    for run in of_task(results, score_blurry, dataset="lai"):
         by_image.setdefault(run.job.settings["pair"].partition("_kernel")[0], []).append(run)
     for image, runs in by_image.items():
         side = runs[0].values["side"]
@@ -440,7 +431,7 @@ def factor(side: int) -> int:
 
 
 def ssim_by_side(results: list[Result], kernel_size: int) -> dict[int, tuple[float, float]]:
-    runs = [run for run in of_task(results, score_window) if run.job.settings["kernel_size"] == kernel_size]
+    runs = of_task(results, score_window, kernel_size=kernel_size)
     return {run.job.settings["side"]: tuple(run.values["ssim"][name] for name in SSIM_NAMES) for run in runs}
 
 
@@ -449,7 +440,7 @@ def _luma_table(results: list[Result]) -> Iterator[Table]:
     if windows := of_task(results, score_window):
         values = windows[-1].values["psnr"]
         rows.append((f"astronaut, kernel of {WINDOW_KERNELS[-1]} px", values["full range"], values["limited range"]))
-    if lai := of_task(results, score_blurry, "lai"):
+    if lai := of_task(results, score_blurry, dataset="lai"):
         full = float(np.mean([run.values["full_range"]["psnr"]["10"] for run in lai]))
         rows.append((f"Lai, {len(lai)} blurry pictures", full, mean(lai, "psnr", "10")))
     if rows:
@@ -466,7 +457,7 @@ def _luma_table(results: list[Result]) -> Iterator[Table]:
 def _orientation_table(results: list[Result]) -> Iterator[Table]:
     rows = []
     for dataset in ("builtin", "levin"):
-        runs = of_task(results, score_blurry, dataset)
+        runs = of_task(results, score_blurry, dataset=dataset)
         for kernel in sorted({run.job.settings["pair"].partition("_")[2] for run in runs}):
             same = [run for run in runs if run.job.settings["pair"].endswith(kernel)]
             upright, rotated, similarity = (mean(same, "fit", name) for name in ("k", "rotated", "similarity"))
@@ -509,7 +500,7 @@ def figures(results: list[Result]) -> list[Figure]:
         return []
     drawn = [_ratio_figure()]
     for dataset in ("levin", "builtin"):
-        if runs := of_task(results, score_blurry, dataset):
+        if runs := of_task(results, score_blurry, dataset=dataset):
             drawn.append(_baseline_figure(dataset, runs))
     if of_task(results, score_shifted) and of_task(results, score_window):
         drawn.append(_protocol_figure(results))
@@ -601,7 +592,7 @@ def _checks(results: list[Result]) -> dict[str, Evidence]:
             + "; ".join(f"{row.method} {row.reported:.4f}, at least {row.least:.4f}" for row in wrong[:3]),
         )
     }
-    levin = of_task(results, score_blurry, "levin")
+    levin = of_task(results, score_blurry, dataset="levin")
     if len(levin) == len(PAIRS):
         psnr = mean(levin, "psnr", "10")
         found["A1.2"] = Evidence(holds=DOUBLE_DIP[0] < psnr < TABLE_3["SRN"][0], ours=f"{psnr:.2f} dB")
@@ -663,7 +654,7 @@ def _evidence_on_claims(results: list[Result]) -> dict[str, Evidence]:
             + (f"; {rivals}" if rivals else ""),
         )
     }
-    levin = of_task(results, score_blurry, "levin")
+    levin = of_task(results, score_blurry, dataset="levin")
     if len(levin) == len(PAIRS):
         psnr = mean(levin, "psnr", "10")
         gain, whole = TABLE_3["SRN"][0] - psnr, TABLE_3[KNOWN][0] - psnr

@@ -33,8 +33,8 @@ from deblur_core.solvers.losses import hyper_laplacian
 from deblur_core.solvers.untrained import Deblurred, Optimisation
 from deblur_core.studies import operators, pairs
 from deblur_core.studies.claims import Comparison, Evidence, paired
-from deblur_core.studies.refining import of_task, show_picture
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.refining import show_picture
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 
 FILMED = "filmed"

@@ -18,7 +18,7 @@ from deblur_core.data.camera_pairs import Camera
 from deblur_core.runs import Job, Result
 from deblur_core.studies import training_sets
 from deblur_core.studies.claims import Comparison, Evidence, verdict
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import subplots
 from deblur_core.studies.training_sets import (
     Scenes,
@@ -28,7 +28,6 @@ from deblur_core.studies.training_sets import (
     film,
     film_job,
     gains,
-    of_task,
     paper_says,
     show_pair,
     shown,

@@ -19,7 +19,7 @@ from deblur_core.runs import Job, Result
 from deblur_core.studies import training_sets
 from deblur_core.studies.blur_swap import PAN
 from deblur_core.studies.claims import Evidence
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import subplots
 from deblur_core.studies.training_sets import (
     Scenes,
@@ -29,7 +29,6 @@ from deblur_core.studies.training_sets import (
     film,
     film_job,
     gains,
-    of_task,
     paper_says,
     show_pair,
     shown,

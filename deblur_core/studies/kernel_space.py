@@ -34,8 +34,8 @@ from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import operators, refining
 from deblur_core.studies.claims import Comparison, Evidence, crossed, paired
-from deblur_core.studies.refining import of_task, show_picture
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.refining import show_picture
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
 PAPER_PSNR = (49.48, 51.93, 52.06, 53.74, 49.91, 49.49, 51.43, 50.38)

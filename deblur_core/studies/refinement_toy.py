@@ -27,8 +27,7 @@ from deblur_core.models.diffusion import TRAINING, linear_schedule, strided
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.solvers.refinement import diffuse_back
 from deblur_core.studies.claims import Evidence
-from deblur_core.studies.refining import of_task
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 
 

@@ -387,15 +387,6 @@ def judge(
 # Results
 
 
-def of_task(results: list[Result], function: Any, **settings: Any) -> list[Result]:
-    """The results of one task with these settings."""
-    return [
-        result
-        for result in results
-        if result.job.task.endswith(f":{function.__name__}") and settings.items() <= result.job.settings.items()
-    ]
-
-
 def smaller(run: Result) -> str:
     """How far the network of a run is from the paper's in size; empty where it is as large."""
     network = run.job.settings["network"]

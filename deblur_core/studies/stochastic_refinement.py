@@ -25,8 +25,8 @@ from deblur_core.solvers.refinement import refine
 from deblur_core.studies import learning, refining
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.learning import Pictures
-from deblur_core.studies.refining import Network, blurred, of_task, picture_of, show_picture, shown_pair
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.refining import Network, blurred, picture_of, show_picture, shown_pair
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 from deblur_core.training import Settings
 

@@ -121,3 +121,13 @@ class Study:
     def __post_init__(self) -> None:
         if set(self.profiles) != set(PROFILES):
             raise ValueError(f"Study '{self.name}' needs the profiles {', '.join(PROFILES)}.")
+
+
+def of_task(results: Sequence[Result], function: Callable, **settings: Any) -> list[Result]:
+    """The results of one task with these settings."""
+    name = f"{function.__module__}:{function.__qualname__}"
+    return [
+        result
+        for result in results
+        if result.job.task == name and settings.items() <= result.job.settings.items()
+    ]

@@ -33,12 +33,11 @@ from deblur_core.studies.refining import (
     NIQE,
     PERCEPTUAL,
     blurred,
-    of_task,
     picture_of,
     show_picture,
     shown_pair,
 )
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 from deblur_core.training import Settings
 

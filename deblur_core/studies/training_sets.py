@@ -28,7 +28,7 @@ from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies import operators
 from deblur_core.studies.claims import Comparison, get
 from deblur_core.studies.learning import compare, fit, gain, unlearned
-from deblur_core.studies.study import Figure
+from deblur_core.studies.study import Figure, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings
 
@@ -261,10 +261,6 @@ def augmented(blurry: Tensor, sharp: Tensor, generator: torch.Generator) -> tupl
 
 
 # Results
-
-
-def of_task(results: Sequence[Result], function: Any) -> list[Result]:
-    return [result for result in results if result.job.task.endswith(f":{function.__name__}")]
 
 
 def by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:

@@ -24,7 +24,7 @@ from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import joint_vs_alternating, pairs
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.pairs import PAIRS
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
 MARGIN = 16
@@ -240,7 +240,7 @@ Runs = dict[str, Result]  # by pair
 def noise_runs(results: list[Result]) -> dict[tuple[float, tuple[str, float]], Runs]:
     """By the noise that was added and the arm; the undisturbed runs are the first arm without noise."""
     found: dict[tuple[float, tuple[str, float]], Runs] = defaultdict(dict)
-    for run in _of(results, restore_noisy):
+    for run in of_task(results, restore_noisy):
         settings = run.job.settings
         loss = "squared error" if settings["recipe"]["squared_error_until"] == 1 else "1 − SSIM"
         found[settings["sigma"], (loss, settings["tv_factor"])][settings["pair"]] = run
@@ -252,7 +252,7 @@ def noise_runs(results: list[Result]) -> dict[tuple[float, tuple[str, float]], R
 def size_runs(results: list[Result]) -> dict[float, Runs]:
     """By the kernel size that was told, in units of the usual one; the undisturbed runs are 1."""
     found: dict[float, Runs] = defaultdict(dict)
-    for run in _of(results, restore_resized):
+    for run in of_task(results, restore_resized):
         found[run.job.settings["size"]][run.job.settings["pair"]] = run
         if twin := _undisturbed(run, results):
             found[1][run.job.settings["pair"]] = twin
@@ -262,7 +262,7 @@ def size_runs(results: list[Result]) -> dict[float, Runs]:
 def seed_runs(results: list[Result]) -> dict[str, dict[str, list[Result]]]:
     """The undisturbed runs by set-up, in words, and pair: one for every seed."""
     found: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for run in _of(results, pairs.restore):
+    for run in of_task(results, pairs.restore):
         settings = run.job.settings
         extent = f"{settings['crop']} px crops" if settings["crop"] else "whole pictures"
         setup = f"{settings['dataset']}, {extent}, {settings['recipe']['iterations']} iterations"
@@ -273,13 +273,9 @@ def seed_runs(results: list[Result]) -> dict[str, dict[str, list[Result]]]:
 def turned_runs(results: list[Result]) -> dict[float, Runs]:
     """By how far the camera's turn moved the corners."""
     found: dict[float, Runs] = defaultdict(dict)
-    for run in _of(results, restore_turned):
+    for run in of_task(results, restore_turned):
         found[run.job.settings["corner"]][run.job.settings["pair"]] = run
     return dict(sorted(found.items()))
-
-
-def _of(results: list[Result], function: Callable) -> list[Result]:
-    return [run for run in results if run.job.task.endswith(f":{function.__name__}")]
 
 
 def _undisturbed(run: Result, results: list[Result]) -> Result | None:
@@ -348,7 +344,7 @@ def _noise_table(results: list[Result]) -> Table:
     found = noise_runs(results)
     rows: list[CELL] = []
     for (sigma, (loss, factor)), runs in found.items():
-        noisy = [run for run in _of(results, restore_noisy) if run.job.settings["sigma"] == sigma]
+        noisy = [run for run in of_task(results, restore_noisy) if run.job.settings["sigma"] == sigma]
         estimate = pairs.mean(noisy, "estimated_sigma") if noisy else None
         weight = f"{factor:g} σ = {pairs.mean(list(runs.values()), 'tv_weight'):.2g}" if factor else "0"
         scores = _scores(runs, found.get((sigma, ARMS[0]), {}))
@@ -453,7 +449,7 @@ def _turned_table(results: list[Result]) -> Table:
         values = list(runs.values())
         similarity = f"{pairs.mean(values, 'kernel_similarity'):.3f}"
         rows.append((f"camera turned, corners {corner:g} px", *_fits(values), similarity, _failures(values)))
-    for run in _of(results, restore_photograph):
+    for run in of_task(results, restore_photograph):
         rows.append((run.job.settings["pair"], *_fits([run]), None, _failures([run])))
     columns = (
         "picture",
@@ -469,7 +465,7 @@ def _turned_table(results: list[Result]) -> Table:
         "Best kernel: least squares with the sharp picture at hand; a method that finds this picture cannot do better. "
         "Similarity is to the kernel in the middle of the picture."
     )
-    if _of(results, restore_photograph):
+    if of_task(results, restore_photograph):
         caption += (
             " Where a window of GoPro fails although one kernel explains it well, something else than a turn spoils it."
         )
@@ -621,7 +617,7 @@ def _data_terms(results: list[Result]) -> Figure | None:
 
 
 def _turned_curves(results: list[Result]) -> Figure | None:
-    found, photographs = turned_runs(results), _of(results, restore_photograph)
+    found, photographs = turned_runs(results), of_task(results, restore_photograph)
     if not found:
         return None
     figure, ((left, right),) = subplots(1, 2, width=3.6, height=3.0)
@@ -680,7 +676,7 @@ def _load(run: Result) -> data.Pair:
 
 
 def _noise_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(_of(results, restore_noisy))
+    runs = _drawable(of_task(results, restore_noisy))
     if not runs:
         return None
     name, sigma = runs[0].job.settings["pair"], max(run.job.settings["sigma"] for run in runs)
@@ -693,7 +689,7 @@ def _noise_pictures(results: list[Result]) -> Figure | None:
 
 
 def _size_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(_of(results, restore_resized))
+    runs = _drawable(of_task(results, restore_resized))
     if not runs:
         return None
     name = runs[0].job.settings["pair"]
@@ -714,7 +710,7 @@ def _seed_pictures(results: list[Result]) -> Figure | None:
 
 
 def _turned_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(_of(results, restore_turned))
+    runs = _drawable(of_task(results, restore_turned))
     if not runs:
         return None
     settings, columns = runs[0].job.settings, []

@@ -20,7 +20,7 @@ from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.learning import Pictures, compare, gain, held_out, learn, learn_job, read_pictures, to_bytes
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings
 
@@ -119,19 +119,17 @@ def cost(context: Context, *, network: str, form: str) -> tuple[dict[str, Any], 
 def costs(results: Sequence[Result]) -> dict[str, dict[str, dict[str, int]]]:
     """What was counted, by network and form; networks of which all forms are there."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for result in results:
-        if result.job.task.endswith(f":{cost.__name__}"):
-            found.setdefault(result.job.settings["network"], {})[result.job.settings["form"]] = result.values
+    for result in of_task(results, cost):
+        found.setdefault(result.job.settings["network"], {})[result.job.settings["form"]] = result.values
     return {network: forms for network, forms in found.items() if len(forms) == len(FORMS)}
 
 
 def trained(results: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
     """Training runs by network and form, in the order of their seeds."""
     found: dict[str, dict[str, list[Result]]] = {}
-    for result in results:
-        if result.job.task.endswith(f":{learn.__name__}"):
-            network = result.job.settings["network"]
-            found.setdefault(network["name"], {}).setdefault(network["form"], []).append(result)
+    for result in of_task(results, learn):
+        network = result.job.settings["network"]
+        found.setdefault(network["name"], {}).setdefault(network["form"], []).append(result)
     return found
 
 

@@ -25,7 +25,7 @@ from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.learning import Pictures
-from deblur_core.studies.study import Figure, Study, Table
+from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings, seeded
 from deblur_core.trainings import absolute_error
@@ -144,7 +144,7 @@ def multiply_adds(decoders: int, width: int, blocks: int) -> int:
 
 def arms(results: list[Result]) -> dict[str, list[Result]]:
     """Training runs by network, in the order of their jobs."""
-    runs = [result for result in results if result.job.task.endswith(":learn")]
+    runs = of_task(results, learning.learn)
     smallest = {size: min((run.job.settings["network"][size] for run in runs), default=0) for size in _SIZES}
     found: dict[str, list[Result]] = {}
     for run in runs:
@@ -165,21 +165,20 @@ def _arm(network: dict[str, Any], smallest: dict[str, int]) -> str:
 
 def shipped(results: list[Result]) -> dict[str, Result]:
     """Scores of the weights that come with the project, by the names that `arms` gives."""
-    judged = {run.job.settings["model"]: run for run in results if run.job.task.endswith(":shipped")}
+    judged = {run.job.settings["model"]: run for run in of_task(results, learning.shipped)}
     return {name: judged[model] for model, name in SHIPPED.items() if model in judged}
 
 
 def measured_costs(results: list[Result]) -> dict[str, dict[str, float]]:
     """`bytes` and `seconds` of every network in units of the single decoder's, by the names that `arms` gives."""
     found = {}
-    for result in results:
-        if result.job.task.endswith(":costs"):
-            made = result.job.settings["networks"]
-            smallest = {size: min(network[size] for network in made) for size in _SIZES}
-            names = [_arm(network, smallest) for network in made]
-            values = {key: np.divide(result.values[key], result.values[key][names.index(SINGLE)])
-                      for key in ("bytes", "seconds")}  # fmt: skip
-            found = {name: {key: float(values[key][i]) for key in values} for i, name in enumerate(names)}
+    for result in of_task(results, costs):
+        made = result.job.settings["networks"]
+        smallest = {size: min(network[size] for network in made) for size in _SIZES}
+        names = [_arm(network, smallest) for network in made]
+        values = {key: np.divide(result.values[key], result.values[key][names.index(SINGLE)])
+                  for key in ("bytes", "seconds")}  # fmt: skip
+        found = {name: {key: float(values[key][i]) for key in values} for i, name in enumerate(names)}
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from toy_study import Size, toy
@@ -123,6 +124,12 @@ def test_conditions_name_the_hardware_of_what_a_run_was_built_on_and_the_seeds_o
 
 def provenance(gpu):
     return {"gpu": gpu, "cores": 2, "cpu": "a CPU", "torch": "2"}
+
+
+def test_a_run_that_shows_nothing_yet_has_no_heading(study, store, tmp_path):
+    empty = {"tables": lambda _: [], "figures": lambda _: [], "evidence": lambda _: {}}
+    build(tmp_path, "laptop", store, [replace(study, **empty)])
+    assert "### Profile" not in (tmp_path / "README.md").read_text()
 
 
 def test_figures_of_a_former_run_do_not_stay(study, store, tmp_path):

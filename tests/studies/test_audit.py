@@ -131,7 +131,7 @@ def test_limited_range_luma_gains_a_constant(smoke, recorded):
     for run in audit.of_task(smoke, audit.score_window):
         psnr = run.values["psnr"]
         assert psnr["limited range"] - psnr["full range"] == pytest.approx(audit.LIMITED_RANGE, abs=1e-3)
-    lai = audit.of_task(recorded, audit.score_blurry, "lai")
+    lai = audit.of_task(recorded, audit.score_blurry, dataset="lai")
     assert len(lai) == 40
     for run in lai:
         gain = run.values["psnr"]["10"] - run.values["full_range"]["psnr"]["10"]
@@ -182,7 +182,7 @@ def test_layer_list_holds_for_other_sizes(width, skip, side):
 
 
 def test_blurry_pictures_of_levin_score_what_the_audit_says(recorded):
-    levin = audit.of_task(recorded, audit.score_blurry, "levin")
+    levin = audit.of_task(recorded, audit.score_blurry, dataset="levin")
     assert len(levin) == 32
     assert audit.mean(levin, "psnr", "5") == pytest.approx(23.25, abs=0.01)
     assert audit.mean(levin, "ssim", "plain") == pytest.approx(0.699, abs=0.001)
@@ -231,7 +231,7 @@ def test_tables_are_of_the_results_at_hand(smoke, tmp_path, monkeypatch):
 def test_the_pictures_of_a_kernel_have_to_agree_which_way_round_it_is(recorded):
     def turned(*names):
         found = []
-        for run in audit.of_task(recorded, audit.score_blurry, "levin"):
+        for run in audit.of_task(recorded, audit.score_blurry, dataset="levin"):
             fit = run.values["fit"]
             swapped = run.values | {"fit": {**fit, "k": fit["rotated"], "rotated": fit["k"]}}
             found.append(replace(run, values=swapped if run.job.settings["pair"] in names else run.values))

@@ -10,7 +10,7 @@ from deblur_core.runs import Job, Result, Store, run_job
 from deblur_core.studies import kernel_space as space
 from deblur_core.studies import operators
 from deblur_core.studies.claims import verdict
-from deblur_core.studies.refining import of_task
+from deblur_core.studies.study import of_task
 
 STUDY = studies.get("kernel_space")
 PICTURES = [f"picture{i}" for i in range(10)]

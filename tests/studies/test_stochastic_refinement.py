@@ -144,12 +144,12 @@ def results(tmp_path_factory):
 
 
 def test_an_untrained_predictor_does_not_care_for_the_size(results):
-    (compared,) = refining.of_task(results, refinement.whole_and_tiles)
+    (compared,) = studies.of_task(results, refinement.whole_and_tiles)
     assert np.allclose(*np.transpose(compared.values["initial"]), atol=0.01)
 
 
 def test_errors_of_samples_are_that_of_their_mean_and_their_scatter(results):
-    for run in refining.of_task(results, refining.restore):
+    for run in studies.of_task(results, refining.restore):
         n = run.job.settings["samples"]
         for scores, deviation in zip(run.values["averages"], run.values["deviation"], strict=True):
             expected = scores[str(n)]["mse"] + deviation**2 * (n - 1) / n

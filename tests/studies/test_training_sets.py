@@ -9,7 +9,8 @@ from deblur_core.data.camera_pairs import Camera
 from deblur_core.runs import Result, Store, run_job
 from deblur_core.studies import blur_swap, blur_synthesis, operators, training_sets
 from deblur_core.studies.claims import Comparison, Evidence, verdict
-from deblur_core.studies.training_sets import Scenes, as_floats, derangement, film, of_task, train_on
+from deblur_core.studies.study import of_task
+from deblur_core.studies.training_sets import Scenes, as_floats, derangement, film, train_on
 from deblur_core.training import Settings
 
 SWAP, SYNTHESIS = studies.get("blur_swap"), studies.get("blur_synthesis")
