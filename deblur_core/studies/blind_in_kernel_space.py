@@ -34,7 +34,7 @@ from deblur_core.solvers.untrained import Deblurred, Optimisation
 from deblur_core.studies import operators, pairs
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.refining import show_picture
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, subplots
 
 FILMED = "filmed"
@@ -420,10 +420,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _interval(comparison: Comparison | None, digits: int) -> str:
-    if comparison is None:
-        return NOT_AVAILABLE
-    shown = f" [{comparison.low:+.{digits}f}, {comparison.high:+.{digits}f}]" if np.isfinite(comparison.low) else ""
-    return f"{comparison.effect:+.{digits}f}{shown}"
+    return NOT_AVAILABLE if comparison is None else with_interval(comparison, digits)
 
 
 def _means_table(results: list[Result], scores: dict[str, Scores]) -> Table:

@@ -18,7 +18,7 @@ from deblur_core.data.camera_pairs import Camera
 from deblur_core.runs import Job, Result
 from deblur_core.studies import training_sets
 from deblur_core.studies.claims import Comparison, Evidence, verdict
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import subplots
 from deblur_core.studies.training_sets import (
     Scenes,
@@ -30,7 +30,6 @@ from deblur_core.studies.training_sets import (
     gains,
     paper_says,
     show_pair,
-    shown,
     swap,
     swap_job,
     train_job,
@@ -154,7 +153,7 @@ def _training_table(results: list[Result]) -> Iterator[Table]:
     for arm, runs in arms.items():
         found = difference(arms, arm, ORIGINAL) if arm != ORIGINAL else None
         mean = np.mean([run.values["psnr"] for run in runs])
-        rows.append((arm, f"{mean:.2f}", f"{np.mean(gains(runs)):+.2f}", shown(found),
+        rows.append((arm, f"{mean:.2f}", f"{np.mean(gains(runs)):+.2f}", found and with_interval(found),
                      found and answer(found), "comparable" if arm == CLAIMED else None))  # fmt: skip
     yield Table(
         "Trained on swapped blur",
@@ -242,9 +241,9 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if found is None:
         return {}
     gain, own = (np.mean(gains(arms[arm])) for arm in (CLAIMED, ORIGINAL))
-    ours = f"{gain:+.2f} dB over the blurry picture against {own:+.2f} dB, difference {shown(found)} dB"
+    ours = f"{gain:+.2f} dB over the blurry picture against {own:+.2f} dB, difference {with_interval(found)} dB"
     if AGAIN in arms and (ceiling := difference(arms, AGAIN, ORIGINAL)):
-        ours += f", with the same pictures filmed again {shown(ceiling)} dB"
+        ours += f", with the same pictures filmed again {with_interval(ceiling)} dB"
     return {"C2.2": Evidence(equivalent(found), ours=ours, reduced=training_sets.reduced(results, ORIGINAL))}
 
 

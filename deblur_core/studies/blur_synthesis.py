@@ -19,7 +19,7 @@ from deblur_core.runs import Job, Result
 from deblur_core.studies import training_sets
 from deblur_core.studies.blur_swap import PAN
 from deblur_core.studies.claims import Evidence
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import subplots
 from deblur_core.studies.training_sets import (
     Scenes,
@@ -31,7 +31,6 @@ from deblur_core.studies.training_sets import (
     gains,
     paper_says,
     show_pair,
-    shown,
     synthesise,
     synthesise_job,
     train_job,
@@ -148,7 +147,8 @@ def _training_table(results: list[Result]) -> Iterator[Table]:
     for arm, runs in arms.items():
         found = difference(arms, arm, ORDINARY) if arm != ORDINARY else None
         mean = np.mean([run.values["psnr"] for run in runs])
-        rows.append((arm, f"{mean:.2f}", f"{np.mean(gains(runs)):+.2f}", shown(found), PAPER.get(arm)))
+        gained = f"{np.mean(gains(runs)):+.2f}"
+        rows.append((arm, f"{mean:.2f}", gained, found and with_interval(found), PAPER.get(arm)))
     yield Table(
         "Ordinary augmentation, and synthesised blur added",
         ("augmentation", "PSNR (dB)", "over the blurry picture", f"minus “{ORDINARY}”", "the paper"), rows,
@@ -162,7 +162,7 @@ def _training_table(results: list[Result]) -> Iterator[Table]:
 
 def _synthesised_against_filmed(arms: dict[str, list[Result]]) -> str:
     found = difference(arms, COMBINED, FILMED) if {COMBINED, FILMED} <= arms.keys() else None
-    return f"Synthesised blur minus new cameras: {shown(found)} dB. " if found else ""
+    return f"Synthesised blur minus new cameras: {with_interval(found)} dB. " if found else ""
 
 
 # Figures
@@ -226,10 +226,10 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if found is None:
         return {}
     ordinary = np.mean(gains(arms[ORDINARY]))
-    ours = f"{shown(found)} dB over ordinary augmentation, itself {ordinary:+.2f} dB over the blurry picture"
+    ours = f"{with_interval(found)} dB over ordinary augmentation, itself {ordinary:+.2f} dB over the blurry picture"
     for arm in (LINES, FILMED):
         if other := difference(arms, arm, ORDINARY):
-            ours += f"; {arm} {shown(other)} dB"
+            ours += f"; {arm} {with_interval(other)} dB"
     return {"C2.3": Evidence((found,), ours=ours, reduced=training_sets.reduced(results, ORDINARY))}
 
 

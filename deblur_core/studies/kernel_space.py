@@ -35,7 +35,7 @@ from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import operators, refining
 from deblur_core.studies.claims import Comparison, Evidence, crossed, paired
 from deblur_core.studies.refining import show_picture
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
 PAPER_PSNR = (49.48, 51.93, 52.06, 53.74, 49.91, 49.49, 51.43, 50.38)
@@ -457,11 +457,6 @@ def _difference(name: str, scores: list[tuple[list[float], list[float], Result]]
                    {"pictures": pictures, of: indices}, "dB")  # fmt: skip
 
 
-def spread(found: Comparison) -> str:
-    shown = f" [{found.low:+.1f}, {found.high:+.1f}]" if np.isfinite(found.low) else ""
-    return f"{found.effect:+.1f}{shown}"
-
-
 # Tables
 
 
@@ -525,7 +520,8 @@ def _gain_table(results: list[Result]) -> Iterator[Table]:
         for new, label in ((False, "known kernels"), (True, "new shakes")):
             if chosen := [run for run in runs if is_new(run) is new]:
                 off = np.mean([run.values["misplaced"] for run in chosen], 0)
-                rows.append((LABELS[name], label, spread(gain("", chosen)), spread(gain("", chosen, "copy")),
+                over = (with_interval(gain("", chosen, baseline), 1) for baseline in ("average", "copy"))
+                rows.append((LABELS[name], label, *over,
                              f"{np.mean(np.subtract(_all(chosen, 'same'), _all(chosen, 'other'))):.1f}",
                              *(f"{100 * share:.0f} %" for share in off)))  # fmt: skip
     if rows:
@@ -551,7 +547,7 @@ def _filmed_table(results: list[Result]) -> Iterator[Table]:
     for name, runs in films.items():
         shares = np.mean([run.values["misplaced"] for run in runs])
         means = (f"{np.mean(_all(runs, key)):.1f}" for key in keys)
-        against = spread(found) if found and name == "learned" else None
+        against = with_interval(found, 1) if found and name == "learned" else None
         rows.append((LABELS[name], *means, against, f"{100 * shares:.0f} %"))
     if rows:
         one = "" if len(runs) > 1 else " One motion: the order of the operators is not decided."

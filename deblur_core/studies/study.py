@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import matplotlib.figure
 
+    from deblur_core.metrics import Interval
     from deblur_core.runs import Job, Result
-    from deblur_core.studies.claims import Evidence
+    from deblur_core.studies.claims import Comparison, Evidence
 
 PROFILES = ("smoke", "laptop", "overnight", "paper")
 """From seconds to the paper's own size; of several runs that speak for a claim, the last one counts."""
@@ -121,6 +123,12 @@ class Study:
     def __post_init__(self) -> None:
         if set(self.profiles) != set(PROFILES):
             raise ValueError(f"Study '{self.name}' needs the profiles {', '.join(PROFILES)}.")
+
+
+def with_interval(found: Comparison | Interval, digits: int = 2) -> str:
+    """For example: +0.31 [+0.19, +0.43]; the effect alone where there is no interval."""
+    shown = f" [{found.low:+.{digits}f}, {found.high:+.{digits}f}]" if math.isfinite(found.low) else ""
+    return f"{found.effect:+.{digits}f}{shown}"
 
 
 def of_task(results: Sequence[Result], function: Callable, **settings: Any) -> list[Result]:

@@ -37,7 +37,7 @@ from deblur_core.studies.refining import (
     show_picture,
     shown_pair,
 )
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, subplots
 from deblur_core.training import Settings
 
@@ -504,7 +504,7 @@ def _averaging_table(rows: dict[Any, Row]) -> Table | None:
         gain = before and better("", "psnr", row, before, "dB")
         before = row
         cells.append((
-            count, row.cell("psnr", 2), gain and f"{gain.effect:+.2f}" + interval(gain),
+            count, row.cell("psnr", 2), gain and with_interval(gain),
             f"{row.mean('mse') / a:.3f}", f"{1 + b / a / count:.3f}", f"{1 + 1 / count:.3f}", row.cell(TEXTURE, 2),
             row.cell(LPIPS, 3),
         ))  # fmt: skip
@@ -542,7 +542,7 @@ def _steps_table(rows: dict[Any, Row]) -> Table | None:
         for (steps, _), row in strided_.items():
             ours = row.of_kind(kind)
             gains = [better("", LPIPS, ours, rival.of_kind(kind)) for rival in rivals.values() if rival]
-            shown_ = (f"{gain.effect:+.3f}{interval(gain, 3)}" for gain in gains)
+            shown_ = (with_interval(gain, 3) for gain in gains)
             cells.append((kind or "all", steps, ours.cell(LPIPS, 3), *shown_))
     caption = (
         f"{LPIPS}, lower is better: of one sample by the training schedule in T steps, and how far below each rival it "
@@ -590,11 +590,6 @@ def aligned_scores(a: dict[str, float], b: dict[str, float]) -> tuple[list[float
     """Both scores of the pictures that both have, and the names without kinds of blur: what `paired` takes."""
     common = sorted(a.keys() & b.keys())
     return [a[name] for name in common], [b[name] for name in common], list(map(picture_of, common))
-
-
-def interval(comparison: Comparison, digits: int = 2) -> str:
-    known = np.isfinite(comparison.low)
-    return f" [{comparison.low:+.{digits}f}, {comparison.high:+.{digits}f}]" if known else ""
 
 
 def blurry_psnr(results: list[Result], run: Result) -> float | None:
@@ -654,7 +649,7 @@ def _units_table(results: list[Result]) -> Table | None:
         )
         gain = paired("", *lpips, pictures)
         means = (f"{np.mean(db):.2f} / {np.mean(distance):.3f}" for db, distance in zip(psnr, lpips, strict=True))
-        cells.append((steps, *means, f"{gain.effect:+.3f}{interval(gain, 3)}"))
+        cells.append((steps, *means, with_interval(gain, 3)))
     caption = (
         f"PSNR in dB / {LPIPS} of one sample, means over pictures and {len(found)} seeds, networks as under Quality "
         "against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "

@@ -281,14 +281,6 @@ def gains(runs: Sequence[Result]) -> list[float]:
     return [gain(run) for run in runs]
 
 
-def shown(comparison: Comparison | None) -> str | None:
-    """The effect in dB with its interval."""
-    if comparison is None:
-        return None
-    interval = f" [{comparison.low:+.2f}, {comparison.high:+.2f}]" if np.isfinite(comparison.high) else ""
-    return f"{comparison.effect:+.2f}{interval}"
-
-
 def conditions(results: Sequence[Result]) -> str:
     """How the networks were trained and judged, for captions."""
     arms = by_arm(results)

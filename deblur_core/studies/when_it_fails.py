@@ -24,7 +24,7 @@ from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import joint_vs_alternating, pairs
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.pairs import PAIRS
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
 MARGIN = 16
@@ -498,9 +498,7 @@ def _betrayed(runs: list[Result]) -> float | None:
 
 
 def _interval(found: Comparison | metrics.Interval) -> str | None:
-    if not found.n:
-        return None
-    return f"{found.effect:+.2f}" + (f" [{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "")
+    return with_interval(found) if found.n else None
 
 
 def _failures(runs: list[Result]) -> str:

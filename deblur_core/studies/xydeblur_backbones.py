@@ -20,7 +20,7 @@ from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.learning import Pictures, compare, gain, held_out, learn, learn_job, read_pictures, to_bytes
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings
 
@@ -200,7 +200,7 @@ def _gain_table(results: list[Result]) -> Iterator[Table]:
             over = compared(forms, network, form, "baseline") if form != "baseline" else None
             rows.append((
                 network, form, gopro, realblur, f"{runs[0].values['parameters']:,}",
-                f"{np.mean([gain(run) for run in runs]):+.2f}", over and _with_interval(over), len(runs),
+                f"{np.mean([gain(run) for run in runs]):+.2f}", over and with_interval(over), len(runs),
             ))  # fmt: skip
     if rows:
         columns = ("network", "form", "paper, GoPro: PSNR (over the baseline) / SSIM", "paper, RealBlur")
@@ -213,10 +213,6 @@ def _gain_table(results: list[Result]) -> Iterator[Table]:
             "brackets 95 % intervals over pictures or over seeds, whichever is wider; one seed gives none."
             f"{said and f' {said}.'}",
         )  # fmt: skip
-
-
-def _with_interval(found: Comparison) -> str:
-    return f"{found.effect:+.2f}" + (f" [{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.high) else "")
 
 
 def _conditions(results: Sequence[Result]) -> str:

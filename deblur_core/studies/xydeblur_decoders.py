@@ -25,7 +25,7 @@ from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import learning
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.learning import Pictures
-from deblur_core.studies.study import Figure, Study, Table, of_task
+from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings, seeded
 from deblur_core.trainings import absolute_error
@@ -201,7 +201,7 @@ def tables(results: list[Result]) -> list[Table]:
         against = needed = None
         comparison = learning.compare(name, runs, found.get(SINGLE, ())) if name != SINGLE else None
         if comparison:
-            against = f"{comparison.effect:+.3f}" + _interval(comparison)
+            against = with_interval(comparison, 3)
             open_or_not = "cannot be said" if comparison.low <= 0 <= comparison.high else "settled"
             needed = learning.more_needed(learning.differences(runs, found[SINGLE])) or open_or_not
         rows.append((
@@ -230,7 +230,7 @@ def _shipped_table(results: list[Result]) -> list[Table]:
     rows = [
         (name, f"{run.values['parameters']:,}", f"{np.mean(run.values['blurry']):.2f}",
          f"{np.mean(run.values['psnr']):.2f}", f"{learning.gain(run):+.2f}",
-         f"{comparison.effect:+.2f}{_interval(comparison, 2)}" if comparison and name != SINGLE else None)
+         with_interval(comparison) if comparison and name != SINGLE else None)
         for name, run in found.items()
     ]  # fmt: skip
     run = next(iter(found.values()))
@@ -274,11 +274,6 @@ def _place(comparison: Comparison) -> str:
     if comparison.low <= 0 <= comparison.high:
         return "neither ahead nor behind, for all that is known"
     return "ahead" if comparison.effect > 0 else "behind"
-
-
-def _interval(comparison: Comparison, digits: int = 3) -> str:
-    shown = f" [{comparison.low:+.{digits}f}, {comparison.high:+.{digits}f}]"
-    return shown if np.isfinite(comparison.low) else ""
 
 
 def _said_of(found: dict[str, list[Result]]) -> str:
