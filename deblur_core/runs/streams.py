@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 
 MOST_THREADS = 31
-"""That can have streams of their own: PyTorch deals out 32 of a device in turn, and graphs take one for themselves."""
+"""That can have streams of their own: PyTorch deals out 32 of a device in turn, and one is for the main thread."""
 
 _OWN = threading.local()
 

@@ -34,6 +34,9 @@ def recorded():
 
 def test_numbers_here_are_those_of_the_catalogue():
     quoted = {claim.id: claim.paper_values for claim in claims.CLAIMS}
+    psnr, ssim, _ = audit.TABLE_3["SelfDeblur"]
+    assert quoted["C1.1"].startswith(f"{psnr} dB / {ssim} against")
+    assert quoted["C1.3"].startswith(f"{psnr} /") and f"; {ssim} /" in quoted["C1.3"]
     assert quoted["C1.9"] == f"{audit.TABLE_3['SRN'][0]} dB"
     assert quoted["C1.5"] == "{} dB / {}".format(*audit.DOUBLE_DIP)
     assert quoted["C1.7"].startswith(

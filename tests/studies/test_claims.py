@@ -85,17 +85,6 @@ def test_claims_are_filled_in_and_belong_to_their_paper():
         assert list(PAPERS).index(claim.paper) + 1 == int(claim.id[1])
 
 
-def test_claims_about_one_table_agree_with_each_other():
-    """Numbers that several claims quote from the same table must be the same numbers."""
-    values = {claim.id: claim.paper_values for claim in CLAIMS}
-    joint = values["C1.1"].split(" against ")[0]
-    assert joint == "33.07 dB / 0.9313"
-    assert values["C1.3"].startswith("33.07 /") and "0.9313 /" in values["C1.3"]
-    assert values["C1.6"].startswith("33.07 dB") and values["C1.7"].startswith("0.9313")
-    assert "21.51" in values["C1.3"] and values["C1.5"].startswith("21.51 dB / 0.5256")
-    assert "33.32 dB" in values["C1.6"] and f"+{33.32 - 33.07:.2f} dB" in values["C1.8"]
-
-
 def test_one_of_many_comparisons_needs_a_clearer_interval_to_contradict():
     def comparison(high):
         return Comparison("a", -1.0, -2 - high, high, n=8)
