@@ -273,8 +273,8 @@ def _score_table(results: list[Result]) -> Table:
         "Rows of the paper are cited, not run, and its average without saturated pictures is computed from them. Δ is "
         "a final deconvolution with the kernel found, which ends every row of this code. Luma in MATLAB's limited "
         f"range, which adds 1.32 dB; aligned within {REACH} px (the authors' scripts: 5 px in 2019, 10 px since 2020); "
-        "15 px border left out; SSIM after automatic downsampling. A method that finds no kernel counts as having found "
-        "no blur. SelfDeblur's seed is 0.",
+        "15 px border left out; SSIM after automatic downsampling. A method that finds no kernel counts as "
+        "having found no blur. SelfDeblur's seed is 0.",
     )
 
 
