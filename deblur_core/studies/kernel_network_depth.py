@@ -131,7 +131,7 @@ def figures(results: list[Result]) -> list[Figure]:
             right.plot(iterations, pairs.curves(runs, "psnr")[1][placed].mean(0), color=color)
     left.set(xlabel="iteration", ylabel="kernel similarity, mean", xscale="log")
     right.set(xlabel="iteration", ylabel="PSNR (dB), mean", xscale="log")
-    left.legend()
+    figure.legend(loc="outside upper center", ncols=3)
     caption = (
         "Does it depend on how long one waits which kernel network is ahead? Compare the order early and at the end, "
         "and the network without a hidden layer at both rates. "

@@ -38,6 +38,6 @@ def verdicts(study: Study, results: list[Result], profile: str) -> None:
             f"{claim} {row.verdict}{setting}",
             f"the paper: {row.claim.statement} {row.claim.paper_values}",
             f"here: {row.ours}",
-            *filter(None, [row.interval]),
+            *map(board.describe, evidence.comparisons),
             sep="\n     ",
         )
