@@ -89,7 +89,7 @@ def tables(results: list[Result]) -> list[Table]:
             "Same pairs, iterations and learning rates for all, where no other rate is named. PSNR and SSIM aligned "
             "within 10 px (the paper's: 5 px), 15 px border left out. A kernel counts as a delta when more than 90 % "
             "of its mass lies within 3x3 px; a run has failed when it gains less than 3 dB."
-            + recipes_in_words(run.job.settings["recipe"] for runs in found.values() for run in runs),
+            + recipes_in_words(run.job.settings["recipe"] for arm in ARMS for run in found[arm]),
         )
     ]
     if found.get(FASTER):
