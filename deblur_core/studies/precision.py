@@ -29,17 +29,18 @@ LOOKED_AT = (0.01, 0.05, 0.15, 0.25, 0.5, 0.75, 1.0)
 @dataclass(frozen=True)
 class Profile:
     names: tuple[str, ...]
+    """Of pairs on which whole runs are compared: a few would say nothing."""
+    gradients: tuple[str, ...]
+    """Of pairs on which gradients are compared."""
     recipe: Recipe = pairs.LAPTOP
     crop: int = 128
-    gradients: int = 2
-    """On how many of the pairs gradients are compared."""
 
 
 PROFILES = {
-    "smoke": Profile(pairs.PAIRS[:2], pairs.SMOKE, crop=64, gradients=1),
-    "laptop": Profile(pairs.PAIRS[:1], gradients=1),
-    "overnight": Profile(pairs.PAIRS[:16], gradients=8),
-    "paper": Profile(pairs.PAIRS[:16], gradients=8),
+    "smoke": Profile(pairs.PAIRS[:2], pairs.PAIRS[:1], pairs.SMOKE, crop=64),
+    "laptop": Profile((), pairs.PAIRS[:1]),
+    "overnight": Profile(pairs.PAIRS[:16], pairs.PAIRS[:8]),
+    "paper": Profile(pairs.PAIRS[:16], pairs.PAIRS[:8]),
 }
 
 
@@ -52,7 +53,7 @@ def jobs(profile: Profile) -> list[Job]:
     place = {"dataset": "builtin", "crop": profile.crop, "recipe": asdict(profile.recipe)}
     return runs + [
         Job.create(compare_gradients, data=data.digest("builtin", name), pair=name, **place)
-        for name in profile.names[: profile.gradients]
+        for name in profile.gradients
     ]
 
 
@@ -83,23 +84,25 @@ def gradients(results: list[Result], name: str) -> np.ndarray:
 def tables(results: list[Result]) -> list[Table]:
     found = arms(results)
     names = [run.job.settings["pair"] for run in found["float32"]]
-    rows = []
+    rows, made = [], []
     for title, value, digits in pairs.SCORES if names else ():
         single, half = ([run.values[value] for run in found[arm]] for arm in ARMS)
         gain = pairs.compare(title, names, np.subtract(half, single))
         means = (f"{pairs.mean(found[arm], value):.{digits}f}" for arm in ARMS)
         interval = f"{gain.low:+.{digits}f} to {gain.high:+.{digits}f}" if np.isfinite(gain.low) else None
         rows.append((title, *means, f"{gain.effect:+.{digits}f}", interval, f"{gain.n} {gain.of}"))
-    made = [
-        Table(
-            "bfloat16 against float32",
-            ("mean of", "float32", "bfloat16", "difference", "95 % interval", "n"),
-            rows,
-            f"The same {len(names)} pairs, seeds and recipe; the interval is over pictures or over kernels, whichever "
-            "is wider. Single runs scatter by decibels, so it takes many pairs to see little. "
-            "Runs on a processor that has no instructions for bfloat16 are left out: they were computed in float32.",
+    if rows:
+        made.append(
+            Table(
+                "bfloat16 against float32",
+                ("mean of", "float32", "bfloat16", "difference", "95 % interval", "n"),
+                rows,
+                f"The same {len(names)} pairs, seeds and recipe; the interval is over pictures or over kernels, "
+                "whichever is wider. Single runs scatter by decibels, so it takes many pairs to see little. "
+                "Runs on a processor that has no instructions for bfloat16 are left out: they were computed in "
+                "float32.",
+            )
         )
-    ]
     rounding, noise = (gradients(results, name) for name in ("rounding", "noise"))
     if len(rounding):
         cosines = (gradients(results, f"{name}_cosine").mean(0) for name in ("rounding", "noise"))
