@@ -23,11 +23,16 @@ def home() -> Path:
 
 def data_folder() -> Path | None:
     """The read-only folder of real data and weights that DEBLUR_DATA names; None where it is not set."""
-    if not (named := os.environ.get("DEBLUR_DATA")):
+    return named_folder("DEBLUR_DATA")
+
+
+def named_folder(variable: str) -> Path | None:
+    """The folder that an environment variable names; None where it is not set, UsageError where it is no folder."""
+    if not (named := os.environ.get(variable)):
         return None
     folder = Path(named).expanduser().absolute()
     if not folder.is_dir():
-        raise UsageError(f"DEBLUR_DATA names {folder}, which is not a folder: correct it, or unset it.")
+        raise UsageError(f"{variable} names {folder}, which is not a folder: correct it, or unset it.")
     return folder
 
 

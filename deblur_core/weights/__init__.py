@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur_core.data import write_atomically
+from deblur_core.data.folders import named_folder
 from deblur_core.errors import DeblurError, UsageError
 
 FOLDER = Path(__file__).parent
@@ -25,12 +25,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def own() -> Path | None:
     """The folder that DEBLUR_WEIGHTS names; None where it is not set."""
-    if not (named := os.environ.get("DEBLUR_WEIGHTS")):
-        return None
-    folder = Path(named).expanduser().absolute()
-    if not folder.is_dir():
-        raise UsageError(f"DEBLUR_WEIGHTS names {folder}, which is not a folder: correct it, or unset it.")
-    return folder
+    return named_folder("DEBLUR_WEIGHTS")
 
 
 def names(folder: Path | None = None) -> list[str]:

@@ -289,6 +289,9 @@ def test_depth_is_told_from_the_speed_that_comes_with_it():
     without = [run for run in found if run.values["psnr"] != 32.0]
     assert len(study.tables(without)) == 1 and study.tables(without)[0].rows == depth.rows[:-1]
     assert study.evidence(without) == study.evidence(found), "the paper says nothing of it"
+    begun = [*without, *(run for run in found if run.values["psnr"] == 32.0)][:-1]
+    assert study.tables(begun) == study.tables(without), "until it is whole, it takes no pair from the others"
+    assert study.evidence(begun) == study.evidence(found)
 
 
 def test_runs_that_drifted_are_told_with_both_search_ranges():
