@@ -53,10 +53,11 @@ class Table:
     def to_html(self) -> str:
         head, *body = [[html.escape(cell) for cell in row] for row in self._cells()]
         lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
+        stop = "" if self.title.endswith("?") else "."
         return "\n".join(
             [
                 "<table>",
-                f"<caption><b>{html.escape(self.title)}.</b> {html.escape(self.caption)}</caption>",
+                f"<caption><b>{html.escape(self.title)}{stop}</b> {html.escape(self.caption)}</caption>",
                 f"<thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead>",
                 "<tbody>",
                 *(f"<tr>{line}</tr>" for line in lines),
