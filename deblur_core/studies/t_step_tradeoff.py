@@ -40,6 +40,7 @@ from deblur_core.studies.refining import (
 from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import PALETTE, subplots
 from deblur_core.training import Settings
+from deblur_core.trainings import REFINEMENT_BLUR
 
 Steps = tuple[int, float | None]
 """T, and the last of linear betas; None: the training schedule in fewer steps."""
@@ -104,7 +105,6 @@ _SMALL = (
 _TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1),
          Design(4, 4, (1, 2), blocks=1, residual_scale=None, predictor_weight=100.0))  # fmt: skip
 _SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
-_MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
 _LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
 _SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
@@ -114,7 +114,7 @@ _CONSTANT = replace(_RIVALS, steps=2000, schedule="constant", learning_rate=5e-4
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
                   validate_every=5000)  # fmt: skip
 _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
-_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=_MIXED)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=REFINEMENT_BLUR)
 PROFILES = {
     "smoke": Profile(
         "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1, ("x",),
@@ -127,14 +127,14 @@ PROFILES = {
         grid=(*_STRIDED, *_LINEAR), few=(10, 0.5), samples=8, measures=(LPIPS, NIQE),
     ),
     "overnight": Profile(
-        "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12, _MIXED.kinds,
+        "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12, REFINEMENT_BLUR.kinds,
         grid=(*_STRIDED, *_LINEAR[:3]), few=(10, 0.5), samples=16,
         direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
         averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2)),
         measures=PERCEPTUAL, download=True,
     ),
     "paper": Profile(
-        "", "", replace(_PHOTOGRAPHS, crop=None), replace(_ELSEWHERE, blur=_MIXED), 12, ("shake", "x"),
+        "", "", replace(_PHOTOGRAPHS, crop=None), replace(_ELSEWHERE, blur=REFINEMENT_BLUR), 12, ("shake", "x"),
         grid=tuple((steps, last) for steps in (10, 20, 30, 50, 100, 200, 300, 500)
                    for last in (0.02, 0.05, 0.1, 0.2, 0.5) if ends_in_noise((steps, last))),
         few=(10, 0.5), samples=64, direct=Rivals((Design(), Design(0, 64)), _PHOTOGRAPHS, _PAPER, (0,)),
