@@ -111,9 +111,9 @@ def _short_motion(size: int) -> training_pairs.Blur:
     return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 
 
-REFINEMENT_BLUR = replace(_short_motion(9), noise=0.02)
-"""With noise that leaves something open: without, a network can all but undo motion along x or y, and samples have
-nothing to decide."""
+REFINEMENT_BLUR = training_pairs.Blur(size=9, kinds=("shake",), count=4096)
+"""Camera shake, as in the paper's synthetic set. What motion along x or y leaves open is too little for samples to
+decide: a small network all but undoes it."""
 # At 1e-3 the predictor is lost early, and what is built on it, too: the denoiser's gradient is far larger, and to clip
 # their common norm does not hold the predictor's.
 _REFINEMENT_LAPTOP = replace(_SIZES["laptop"], steps=12_000, learning_rate=5e-4)

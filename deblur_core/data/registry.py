@@ -90,7 +90,7 @@ def _download(path: str) -> bytes:
     try:
         pooch.HTTPDownloader()(source, content, None)
     except requests.RequestException as error:
-        raise DeblurError(f"Cannot download {source}: {_reason(error)}; {advice}") from error
+        raise DeblurError(f"Cannot download {source}: {_reason(error)}; {advice}") from None
     if hashlib.sha256(content.getvalue()).hexdigest() != checksums()[path]:
         raise DeblurError(f"Cannot download {source}: its content does not match its checksum; {advice}")
     return content.getvalue()

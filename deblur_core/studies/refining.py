@@ -89,7 +89,7 @@ def train_job(design: Design, pictures: Pictures, settings: Settings, seed: int 
     return Job.create(train_refinement, data=digest, design=design, pictures=pictures, settings=settings, seed=seed)
 
 
-@task(numerics=2)
+@task()
 def train_refinement(
     context: Context, *, design: dict[str, Any], pictures: dict[str, Any], settings: dict[str, Any], seed: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -8,7 +8,6 @@ leaves the colours of its initial prediction open, and with each of the two loss
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,7 +71,7 @@ _TINY = Design(predictor_width=8, denoiser_width=8, multipliers=(1, 2), blocks=1
 _PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=REFINEMENT_BLUR)
 PROFILES = {
     "smoke": Profile(
-        "", Pictures(crop=32, blur=Blur(size=7, kinds=("x",), count=8, shortest=4.0)), parts=1, steps=4, samples=2,
+        "", Pictures(crop=32, blur=Blur(size=7, kinds=("shake",), count=8)), parts=1, steps=4, samples=2,
         large=Pictures(crop=160), few=(2, None, 2), design=replace(_TINY, predictor_width=4, denoiser_width=4),
         settings=Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2), seeds=(0,),
     ),
@@ -102,12 +101,11 @@ def network_of(profile: Profile) -> Network:
     return profile.network or refining.train_job(profile.design, profile.pictures, profile.settings, profile.seeds[0])
 
 
-def lengths_of(blur: Blur) -> list[int]:
-    """Up to three lengths of motion in even pixels that the network has learnt: the shortest, but at least half of the
-    longest; between; the longest."""
-    longest = (blur.size - 1) // 2 * 2
-    shortest = min(longest, max(2, longest // 4 * 2, math.ceil(blur.shortest / 2) * 2))
-    return sorted({shortest, (shortest + longest) // 4 * 2, longest})
+def sizes_of(blur: Blur) -> list[int]:
+    """Up to three odd sizes in pixels of shakes that the network has learnt: the largest; half of it, but at least 5,
+    the smallest shake there is; between."""
+    smallest = min(blur.size, max(5, blur.size // 4 * 2 + 1))
+    return sorted({smallest, (smallest + blur.size) // 4 * 2 + 1, blur.size})
 
 
 def jobs(profile: Profile) -> list[Job]:
@@ -120,10 +118,10 @@ def jobs(profile: Profile) -> list[Job]:
     ]
     restored = [
         job
-        for length in lengths_of(blur)
+        for size in sizes_of(blur)
         for job in refining.restore_jobs(
             network,
-            replace(profile.pictures, blur=replace(blur, size=length + 1, kinds=("x",), shortest=float(length))),
+            replace(profile.pictures, blur=replace(blur, size=size, kinds=("shake",))),
             parts=profile.parts, steps=profile.steps, last=profile.last, samples=profile.samples, shown=3,
         )
     ]  # fmt: skip
@@ -179,14 +177,14 @@ def inside(tiles: Tensor) -> Tensor:
 # Results
 
 
-def length_of(run: Result) -> int:
-    """Of the motion in pixels."""
-    return run.job.settings["pictures"]["blur"]["size"] - 1
+def size_of(run: Result) -> int:
+    """Of the largest shake in pixels."""
+    return run.job.settings["pictures"]["blur"]["size"]
 
 
-def in_pixels(lengths: Iterable[int]) -> str:
-    """For example "6 and 8 px"."""
-    *first, last = lengths
+def in_pixels(sizes: Iterable[int]) -> str:
+    """For example "5, 7 and 9 px"."""
+    *first, last = sizes
     return f"{', '.join(map(str, first))} and {last} px" if first else f"{last} px"
 
 
@@ -197,9 +195,9 @@ def training_crop(run: Result) -> int:
     return recipe["crop"]
 
 
-def by_length(results: list[Result]) -> dict[int, list[Result]]:
+def by_size(results: list[Result]) -> dict[int, list[Result]]:
     runs = of_task(results, refining.restore)
-    return {length: [run for run in runs if length_of(run) == length] for length in sorted(set(map(length_of, runs)))}
+    return {size: [run for run in runs if size_of(run) == size] for size in sorted(set(map(size_of, runs)))}
 
 
 def deviations(runs: list[Result]) -> dict[str, float]:
@@ -254,22 +252,23 @@ def _prediction_table(results: list[Result]) -> Iterator[Table]:
 
 def _spread_table(results: list[Result]) -> Iterator[Table]:
     rows = []
-    for length, runs in by_length(results).items():
+    for size, runs in by_size(results).items():
         count = runs[0].job.settings["samples"]
         averages = [scores for run in runs for scores in run.values["averages"]]
         psnr = [np.mean([scores[str(n)]["psnr"] for scores in averages]) for n in (1, max(map(int, averages[0])))]
         blurry = np.mean([value for run in runs for value in run.values["blurry"]])
         spread = deviations(runs)
-        rows.append((length, f"{np.mean(list(spread.values())):.2f}", f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
+        rows.append((size, f"{np.mean(list(spread.values())):.2f}", f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
     if rows:
         last = max(map(int, averages[0]))
         yield Table(
-            "Scatter of samples, by length of motion",
-            ("motion (px)", "standard deviation (grey levels)", "PSNR of y (dB)", "of one sample", f"mean of {last}"),
+            "Scatter of samples, by size of the shake",
+            ("shakes up to (px)", "standard deviation (grey levels)", "PSNR of y (dB)", "of one sample",
+             f"mean of {last}"),
             rows,
             f"The same {len(spread)} pictures, {count} samples each, T = {runs[0].job.settings['steps']}. Standard "
             "deviation over samples, root mean square over the pixels.",
-        )
+        )  # fmt: skip
 
 
 def _entropy_table(results: list[Result]) -> Iterator[Table]:
@@ -337,13 +336,13 @@ def _colour_table(results: list[Result]) -> Iterator[Table]:
 
 def figures(results: list[Result]) -> list[Figure]:
     drawn = [_training_figure(arms)] if (arms := by_loss(results)) else []
-    lengths = by_length(results)
-    if lengths and all(run.arrays for runs in lengths.values() for run in runs):
-        longest = list(lengths.values())[-1][0]
-        if longest.job.settings["pictures"]["held_out"] == ["held out"]:  # the built-in pictures alone are shown
-            drawn += [_restorations_figure(list(lengths.values())[-1]), _deviation_figure(lengths)]
-    if len(lengths) > 1:
-        drawn.append(_spread_figure(lengths))
+    sizes = by_size(results)
+    if sizes and all(run.arrays for runs in sizes.values() for run in runs):
+        largest = list(sizes.values())[-1][0]
+        if largest.job.settings["pictures"]["held_out"] == ["held out"]:  # the built-in pictures alone are shown
+            drawn += [_restorations_figure(list(sizes.values())[-1]), _deviation_figure(sizes)]
+    if len(sizes) > 1:
+        drawn.append(_spread_figure(sizes))
     return drawn + [_entropy_figure(run) for run in of_task(results, refining.predict) if run.arrays]
 
 
@@ -398,46 +397,46 @@ def _restorations_figure(runs: list[Result]) -> Figure:
             show_picture(axes, picture, title)
             axes.title.set_fontsize(8)
     caption = (
-        f"Motion of {length_of(runs[0])} px, T = {runs[0].job.settings['steps']}. The residual, shown at twice its "
-        "contrast around grey, is what the initial prediction leaves for diffusion to draw. Compare the samples with "
-        "each other where the blurry picture says nothing, and with their mean."
+        f"Shakes of up to {size_of(runs[0])} px, T = {runs[0].job.settings['steps']}. The residual, shown at twice "
+        "its contrast around grey, is what the initial prediction leaves for diffusion to draw. Compare the samples "
+        "with each other where the blurry picture says nothing, and with their mean."
     )
     return Figure("restorations", figure, caption)
 
 
-def _deviation_figure(lengths: dict[int, list[Result]]) -> Figure:
+def _deviation_figure(sizes: dict[int, list[Result]]) -> Figure:
     """Figure 5, of one picture."""
-    every = {length: [(run, i) for run in runs for i in range(len(run.values["names"]))]
-             for length, runs in lengths.items()}  # fmt: skip
-    chosen = {length: found[min(1, len(found) - 1)] for length, found in every.items()}
-    maps = {length: 255 * run.arrays["deviation"][i].astype(float).mean(0) for length, (run, i) in chosen.items()}
+    every = {size: [(run, i) for run in runs for i in range(len(run.values["names"]))]
+             for size, runs in sizes.items()}  # fmt: skip
+    chosen = {size: found[min(1, len(found) - 1)] for size, found in every.items()}
+    maps = {size: 255 * run.arrays["deviation"][i].astype(float).mean(0) for size, (run, i) in chosen.items()}
     largest = float(np.quantile(list(maps.values())[-1], 0.995))
-    figure, panels = subplots(len(lengths), 4, width=2.0, height=2.0)
-    for (length, (run, i)), row in zip(chosen.items(), panels, strict=True):
-        show_picture(row[0], shown_pair(run, run.values["names"][i])[0], f"blurry, {length} px")
+    figure, panels = subplots(len(sizes), 4, width=2.0, height=2.0)
+    for (size, (run, i)), row in zip(chosen.items(), panels, strict=True):
+        show_picture(row[0], shown_pair(run, run.values["names"][i])[0], f"blurry, up to {size} px")
         for n, sample in enumerate(run.arrays["samples"][i, :2]):
             show_picture(row[1 + n], sample, f"sample {n + 1}")
-        drawn = row[3].imshow(maps[length], vmin=0, vmax=largest, cmap="magma")
+        drawn = row[3].imshow(maps[size], vmin=0, vmax=largest, cmap="magma")
         row[3].set_title(f"deviation, {255 * run.values['deviation'][i]:.2f} rms")
         row[3].set_axis_off()
     figure.colorbar(drawn, ax=panels[:, 3], label="standard deviation (grey levels)", shrink=0.7)
     caption = (
-        f"The same picture under motions of {in_pixels(lengths)}. Right: the standard deviation over samples, pixel by "
-        "pixel, all on one scale. Where is it bright: at edges across the motion, where blur has destroyed something, "
-        "or elsewhere, too?"
+        f"The same picture under shakes of up to {in_pixels(sizes)}. Right: the standard deviation over samples, "
+        "pixel by pixel, all on one scale. Where is it bright: at edges, where blur has destroyed something, or "
+        "elsewhere, too?"
     )
     return Figure("deviation", figure, caption)
 
 
-def _spread_figure(lengths: dict[int, list[Result]]) -> Figure:
+def _spread_figure(sizes: dict[int, list[Result]]) -> Figure:
     figure, ((axes,),) = subplots(width=4.2, height=2.8)
-    per_length = [deviations(runs) for runs in lengths.values()]
-    for name in per_length[0]:
-        values = [found.get(name, np.nan) for found in per_length]
-        axes.plot(list(lengths), values, color=PALETTE[0], alpha=0.5, marker="o", markersize=3)
-    mean = [np.mean(list(found.values())) for found in per_length]
-    axes.plot(list(lengths), mean, color=PALETTE[1], linewidth=2.5, label="mean")
-    axes.set(xlabel="motion (px)", ylabel="standard deviation (grey levels)", xticks=list(lengths))
+    per_size = [deviations(runs) for runs in sizes.values()]
+    for name in per_size[0]:
+        values = [found.get(name, np.nan) for found in per_size]
+        axes.plot(list(sizes), values, color=PALETTE[0], alpha=0.5, marker="o", markersize=3)
+    mean = [np.mean(list(found.values())) for found in per_size]
+    axes.plot(list(sizes), mean, color=PALETTE[1], linewidth=2.5, label="mean")
+    axes.set(xlabel="shakes up to (px)", ylabel="standard deviation (grey levels)", xticks=list(sizes))
     axes.set_ylim(bottom=0)
     axes.legend()
     caption = "Standard deviation over samples, a thin line for each picture. Do they rise, as the paper says?"
@@ -470,8 +469,8 @@ def size_comparison(name: str, run: Result, kind: str) -> Comparison:
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     found = {}
-    if len(lengths := by_length(results)) > 1:
-        found["C3.7"] = _spread_evidence(lengths)
+    if len(sizes := by_size(results)) > 1:
+        found["C3.7"] = _spread_evidence(sizes)
     for run in of_task(results, refining.predict):
         found["C3.9"] = _entropy_evidence(run)
         found["C3.10"] = _prediction_evidence(run, by_loss(results).get(ALONE, []))
@@ -480,21 +479,21 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     return found
 
 
-def _spread_evidence(lengths: dict[int, list[Result]]) -> Evidence:
-    """From each length to the next, the same pictures."""
-    spreads = {length: deviations(runs) for length, runs in lengths.items()}
+def _spread_evidence(sizes: dict[int, list[Result]]) -> Evidence:
+    """From each size to the next, the same pictures."""
+    spreads = {size: deviations(runs) for size, runs in sizes.items()}
     comparisons = []
-    for shorter, longer in zip(list(spreads), list(spreads)[1:], strict=False):
-        common = sorted(spreads[shorter].keys() & spreads[longer].keys())
-        values = [[spreads[length][name] for name in common] for length in (longer, shorter)]
+    for smaller, larger in zip(list(spreads), list(spreads)[1:], strict=False):
+        common = sorted(spreads[smaller].keys() & spreads[larger].keys())
+        values = [[spreads[size][name] for name in common] for size in (larger, smaller)]
         pictures = list(map(picture_of, common))
-        comparisons.append(paired(f"{longer} − {shorter} px", *values, pictures, "grey levels", of="pictures"))
-    means = ", ".join(f"{np.mean(list(spread.values())):.2f} at {length} px" for length, spread in spreads.items())
-    small = refining.smaller(next(iter(lengths.values()))[0])
+        comparisons.append(paired(f"{larger} − {smaller} px", *values, pictures, "grey levels", of="pictures"))
+    means = ", ".join(f"{np.mean(list(spread.values())):.2f} up to {size} px" for size, spread in spreads.items())
+    small = refining.smaller(next(iter(sizes.values()))[0])
     return Evidence(
         tuple(comparisons),
         ours=f"standard deviation in grey levels: {means}",
-        reduced=small and f"{small}, trained once; motions of {in_pixels(lengths)} alone, made here",
+        reduced=small and f"{small}, trained once; shakes of up to {in_pixels(sizes)} alone, made here",
     )
 
 

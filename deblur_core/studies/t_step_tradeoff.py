@@ -75,8 +75,7 @@ class Profile:
     """network, regression: shipped weights, else the first that `direct` and `averaged` train.
 
     pictures, elsewhere: to be judged by, the latter unlike those of the training; their blur is taken from the card of
-    the weights, in the given kinds. grid: schedules of which one sample is drawn; few: that of which `samples` are, and
-    averaged. direct: with initial predictor, and without; times: T of their samples. averaged: plain regressions.
+    the weights. grid: schedules of which one sample is drawn; few: that of which `samples` are, and averaged. direct: with initial predictor, and without; times: T of their samples. averaged: plain regressions.
     measures: those that need weights of others, and are left out where these are missing unless `download`.
     """
 
@@ -85,7 +84,6 @@ class Profile:
     pictures: Pictures
     elsewhere: Pictures
     parts: int
-    kinds: tuple[str, ...]
     grid: tuple[Steps, ...]
     few: Steps
     samples: int
@@ -117,24 +115,24 @@ _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
 _PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=REFINEMENT_BLUR)
 PROFILES = {
     "smoke": Profile(
-        "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1, ("x",),
+        "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1,
         grid=((3, None), (4, 0.9)), few=(2, None), samples=2,
         direct=Rivals(_TINY, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), times=(2, 3),
         averaged=Rivals((Design(4, 0, (1, 2), blocks=1),), Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)),
     ),
     "laptop": Profile(
-        "refinement", "refinement_regression", Pictures(crop=192), _ELSEWHERE, 3, ("shake",),
+        "refinement", "refinement_regression", Pictures(crop=192), _ELSEWHERE, 3,
         grid=(*_STRIDED, *_LINEAR), few=(10, 0.5), samples=8, measures=(LPIPS, NIQE),
     ),
     "overnight": Profile(
-        "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12, REFINEMENT_BLUR.kinds,
-        grid=(*_STRIDED, *_LINEAR[:3]), few=(10, 0.5), samples=16,
+        "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12,
+        grid=(*_STRIDED, (200, None), *_LINEAR[:3]), few=(10, 0.5), samples=16,
         direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
         averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2)),
         measures=PERCEPTUAL, download=True,
     ),
     "paper": Profile(
-        "", "", replace(_PHOTOGRAPHS, crop=None), replace(_ELSEWHERE, blur=REFINEMENT_BLUR), 12, ("shake", "x"),
+        "", "", replace(_PHOTOGRAPHS, crop=None), replace(_ELSEWHERE, blur=REFINEMENT_BLUR), 12,
         grid=tuple((steps, last) for steps in (10, 20, 30, 50, 100, 200, 300, 500)
                    for last in (0.02, 0.05, 0.1, 0.2, 0.5) if ends_in_noise((steps, last))),
         few=(10, 0.5), samples=64, direct=Rivals((Design(), Design(0, 64)), _PHOTOGRAPHS, _PAPER, (0,)),
@@ -152,9 +150,7 @@ def jobs(profile: Profile) -> list[Job]:
         shipped or made[0] for shipped, made in zip((profile.network, profile.regression), trained, strict=True)
     )
     blur = refining.learnt_blur(network, profile.pictures.blur)
-    here, elsewhere = (
-        replace(pictures, blur=replace(blur, kinds=profile.kinds)) for pictures in (profile.pictures, profile.elsewhere)
-    )
+    here, elsewhere = (replace(pictures, blur=blur) for pictures in (profile.pictures, profile.elsewhere))
     measures = [name for name in profile.measures if profile.download or metrics.available(name)[0]]
     comparing = [name for name in measures if name == LPIPS]  # of few or small pictures the others tell little
     restored, judged = [], []
@@ -184,14 +180,14 @@ def jobs(profile: Profile) -> list[Job]:
 def quality_over_steps(
     context: Context, *, network: str | dict[str, Any], pictures: dict[str, Any], times: list[int], measures: list[str]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One sample of every picture, blurred by the first kind of blur alone, in each number of steps.
+    """One sample of every blurry picture in each number of steps.
 
     Values: `names`, `parameters`; for each T, `macs` of a sample of the last picture, `seconds` of a sample, of the
     processor where there is no GPU, and for each of the names `psnr`, `texture` and, where it is among the measures,
     LPIPS.
     """
     model, chosen = refining.open_network(context, network), from_settings(Pictures, pictures)
-    pairs = dict(list(blurred(chosen).items())[:: len(set(chosen.blur.kinds))])
+    pairs = blurred(chosen)
     values: dict[str, Any] = {name: [] for name in ("macs", "seconds", "psnr", TEXTURE, *measures)}
     clock = refining.clock(context)
     for steps in times:

@@ -134,7 +134,7 @@ def test_local_units_are_small_where_the_prediction_is_smooth_and_the_inverse_ho
     initial[..., :16] = 0.5
     unit = network.unit(initial)
     assert unit.shape == (2, 1, 24, 32)
-    assert unit[..., :11].max() == pytest.approx(0.35 * 0.002**0.7), "the floor, where a window sees nothing"
+    assert unit[..., :11].max() == pytest.approx(0.25 * 0.002**0.7), "the floor, where a window sees nothing"
     assert unit[..., 20:].min() > 10 * unit[..., :11].max()
     assert torch.allclose(network.picture(network.residual(sharp, initial), initial), sharp, atol=1e-5)
 
@@ -142,7 +142,7 @@ def test_local_units_are_small_where_the_prediction_is_smooth_and_the_inverse_ho
 def test_a_ramp_has_the_local_unit_of_its_slope():
     ramp = 0.02 * torch.arange(40.0).expand(1, 3, 40, 40)
     unit = expected_residual(ramp)[..., 10:-10, 10:-10]
-    assert torch.allclose(unit, torch.full_like(unit, 0.35 * (0.02**2 + 0.002**2) ** 0.35))
+    assert torch.allclose(unit, torch.full_like(unit, 0.25 * (0.02**2 + 0.002**2) ** 0.35))
 
 
 @pytest.mark.parametrize("missing", [{"predictor_width": 0}, {"predictor_weight": 0.0}])

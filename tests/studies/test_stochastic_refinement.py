@@ -17,25 +17,25 @@ from deblur_core.studies.claims import verdict
 STUDY = studies.get("stochastic_refinement")
 PICTURES = [f"picture{i}, x" for i in range(12)]
 OVERNIGHT = refinement.PROFILES["overnight"]
-# As if a network of the paper's size had learnt blur of three lengths.
-MIXED = replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("x",)))
+# As if a network of the paper's size had learnt shakes of three sizes.
+MIXED = replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("shake",)))
 THREE = replace(OVERNIGHT, network="", design=Design(), pictures=MIXED)
 
 
 def made_up(spreads=(3.0, 4.0, 5.0), gain=1.0, residual=4.0, lost=0.0, size=(712, 1272), own_loss=False):
-    """Results at overnight's sizes: standard deviations in grey levels from the shortest motion to the longest, dB that
+    """Results at overnight's sizes: standard deviations in grey levels from the smallest shake to the largest, dB that
     the initial prediction gains, bits of the residual, dB that large pictures lose; whether the prediction had a
     loss of its own."""
     random = np.random.default_rng(0)
     noise = 0.05 * random.normal(size=len(PICTURES))
-    found, lengths = [], sorted({refinement.length_of(Result(job, {}, {}, {})) for job in restoring()})
+    found, sizes = [], sorted({refinement.size_of(Result(job, {}, {}, {})) for job in restoring()})
     for job in STUDY.jobs(THREE):
         name = job.task.rpartition(":")[2]
         values = {"names": PICTURES}
         if name == "restore":
             if job.settings["part"]:
                 continue
-            spread = spreads[lengths.index(job.settings["pictures"]["blur"]["size"] - 1)]
+            spread = spreads[sizes.index(job.settings["pictures"]["blur"]["size"])]
             scores = {str(n): {"psnr": 25.0 + n, "mse": 0.01 / n} for n in (1, 2, 4, 8)}
             values |= {"deviation": list((spread + noise) / 255), "blurry": [25.0] * 12, "averages": [scores] * 12}
         elif name == "predict":
@@ -109,7 +109,7 @@ def test_a_curve_that_lies_on_the_line_of_the_blurry_pictures_is_named():
     assert 'By "paper\'s loss + colour loss" g(y) changes next to nothing' in told
 
 
-def test_pictures_under_three_motions_are_paired():
+def test_pictures_under_three_sizes_of_shake_are_paired():
     comparisons = STUDY.evidence(made_up())["C3.7"].comparisons
     assert [comparison.n for comparison in comparisons] == [12, 12]
     assert [comparison.effect for comparison in comparisons] == pytest.approx([1, 1])
@@ -121,12 +121,12 @@ def test_frames_of_one_scene_are_one_picture():
     assert refining.picture_of("kodim01, x") == "kodim01"
 
 
-def test_three_lengths_up_to_the_longest_that_was_learnt():
-    assert refinement.lengths_of(Blur(size=15)) == [6, 10, 14] and refinement.lengths_of(Blur(size=9)) == [4, 6, 8]
-    assert refinement.lengths_of(Blur(size=9, shortest=6.0)) == [6, 8] and refinement.lengths_of(Blur(size=5)) == [2, 4]
+def test_three_sizes_up_to_the_largest_that_was_learnt():
+    assert refinement.sizes_of(Blur(size=15)) == [7, 11, 15] and refinement.sizes_of(Blur(size=9)) == [5, 7, 9]
+    assert refinement.sizes_of(Blur(size=7)) == [5, 7] and refinement.sizes_of(Blur(size=3)) == [3]
     for job in restoring():
         blur = job.settings["pictures"]["blur"]
-        assert blur["size"] - 1 == blur["shortest"], "one length, not a range of them"
+        assert blur["kinds"] == ["shake"] and blur["size"] <= 15
 
 
 def test_crops_cover_the_picture_and_lose_their_rims():
