@@ -75,8 +75,9 @@ class Profile:
     """network, regression: shipped weights, else the first that `direct` and `averaged` train.
 
     pictures, elsewhere: to be judged by, the latter unlike those of the training; their blur is taken from the card of
-    the weights. grid: schedules of which one sample is drawn; few: that of which `samples` are, and averaged. direct: with initial predictor, and without; times: T of their samples. averaged: plain regressions.
-    measures: those that need weights of others, and are left out where these are missing unless `download`.
+    the weights. grid: schedules of which one sample is drawn; few: that of which `samples` are, and averaged. direct:
+    with initial predictor, and without; times: T of their samples. averaged: plain regressions. measures: those that
+    need weights of others, and are left out where these are missing unless `download`.
     """
 
     network: str

@@ -206,12 +206,12 @@ def test_sharp_pictures_have_the_kid_that_was_measured():
 def test_tables_show_what_was_measured():
     tables = {table.title: table for table in STUDY.tables(made_up())}
     ends = {row[0]: row[1:] for row in tables["The two ends, and between them"].rows}
-    assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (100)"][3] == "0.100"
+    assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (200)"][3] == "0.100"
     assert len(tables["The law of averaging"].rows) == 5
     last = tables["What more steps are worth"].rows[-1]
-    assert last[:2] == ("x", 100) and last[3].startswith("+0.150 [") and last[5].startswith("+0.100 [")
-    assert [row[0] for row in tables["What more steps are worth"].rows[::5]] == ["all", "shake", "x"]
-    assert tables["Cost by steps and by pixels"].rows[-1] == (100, "20", "20.0", "20.0", "2.2")
+    assert last[:2] == ("x", 200) and last[3].startswith("+0.150 [") and last[5].startswith("+0.100 [")
+    assert [row[0] for row in tables["What more steps are worth"].rows[::6]] == ["all", "shake", "x"]
+    assert tables["Cost by steps and by pixels"].rows[-1] == (200, "40", "40.0", "40.0", "2.2")
     assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
     assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
 
