@@ -99,7 +99,7 @@ def _refinement(denoiser: bool) -> Training:
         profiles=_SIZES | {"laptop": _REFINEMENT_LAPTOP, "paper": _REFINEMENT_PAPER},
         data=partial(
             restoration_pairs,
-            blur=REFINEMENT_BLUR,
+            blur=_SHAKES,
             restore=lambda network, blurry: network.predict(blurry),
             turn=True,
         ),
@@ -111,9 +111,8 @@ def _short_motion(size: int) -> training_pairs.Blur:
     return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 
 
-REFINEMENT_BLUR = training_pairs.Blur(size=9, kinds=("shake",), count=4096)
-"""Camera shake, as in the paper's synthetic set. What motion along x or y leaves open is too little for samples to
-decide: a small network all but undoes it."""
+# As in the paper's synthetic set. Of motion along x or y a small predictor leaves too little open to draw samples of.
+_SHAKES = training_pairs.Blur(size=9, kinds=("shake",), count=4096)
 # At 1e-3 the predictor is lost early, and what is built on it, too: the denoiser's gradient is far larger, and to clip
 # their common norm does not hold the predictor's.
 _REFINEMENT_LAPTOP = replace(_SIZES["laptop"], steps=12_000, learning_rate=5e-4)

@@ -28,7 +28,6 @@ from deblur_core.studies.refining import Network, blurred, picture_of, show_pict
 from deblur_core.studies.study import Figure, Study, Table, of_task
 from deblur_core.studies.style import PALETTE, subplots
 from deblur_core.training import Settings
-from deblur_core.trainings import REFINEMENT_BLUR
 
 TILE, BORDER = 128, 16
 """Side in pixels of the crops that a large picture is restored by, and of the rim of each that is not scored."""
@@ -68,7 +67,8 @@ class Profile:
 
 _NO_LOSSES = {"colour_weight": 0.0, "predictor_weight": 0.0}
 _TINY = Design(predictor_width=8, denoiser_width=8, multipliers=(1, 2), blocks=1, residual_scale=4.0)
-_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=REFINEMENT_BLUR)
+_MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=_MIXED)
 PROFILES = {
     "smoke": Profile(
         "", Pictures(crop=32, blur=Blur(size=7, kinds=("shake",), count=8)), parts=1, steps=4, samples=2,
