@@ -99,7 +99,7 @@ def _refinement(denoiser: bool) -> Training:
         profiles=_SIZES | {"laptop": _REFINEMENT_LAPTOP, "paper": _REFINEMENT_PAPER},
         data=partial(
             restoration_pairs,
-            blur=_short_motion(9),
+            blur=REFINEMENT_BLUR,
             restore=lambda network, blurry: network.predict(blurry),
             turn=True,
         ),
@@ -134,6 +134,7 @@ _KERNEL_SPACE_PAPER = Settings(
     average=0.0,
     validate_every=5000,
 )
+REFINEMENT_BLUR = replace(_short_motion(9), noise=0.02)
 _SHORT_MOTION = partial(restoration_pairs, blur=_short_motion(11))
 
 KERNEL_SPACE_BLUR = training_pairs.Blur(size=27, kinds=("shake",), count=4096)
