@@ -111,6 +111,9 @@ def _short_motion(size: int) -> training_pairs.Blur:
     return training_pairs.Blur(size=size, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 
 
+REFINEMENT_BLUR = training_pairs.Blur(size=9, kinds=("shake",), count=4096)
+"""Camera shake, as in the paper's synthetic set. What motion along x or y leaves open is too little for samples to
+decide: a small network all but undoes it."""
 # At 1e-3 the predictor is lost early, and what is built on it, too: the denoiser's gradient is far larger, and to clip
 # their common norm does not hold the predictor's.
 _REFINEMENT_LAPTOP = replace(_SIZES["laptop"], steps=12_000, learning_rate=5e-4)
@@ -134,7 +137,6 @@ _KERNEL_SPACE_PAPER = Settings(
     average=0.0,
     validate_every=5000,
 )
-REFINEMENT_BLUR = replace(_short_motion(9), noise=0.02)
 _SHORT_MOTION = partial(restoration_pairs, blur=_short_motion(11))
 
 KERNEL_SPACE_BLUR = training_pairs.Blur(size=27, kinds=("shake",), count=4096)

@@ -139,7 +139,7 @@ def colour_drift(initial: Tensor, blurry: Tensor) -> Tensor:
 def expected_residual(initial: Tensor, window: int = 9, floor: float = 0.002) -> Tensor:
     """How large x − g_θ(y) is likely to be, pixel by pixel: `(b, 3, h, w)` in [0, 1] to `(b, 1, h, w)`, at least 0.003.
 
-    0.35 c^0.7, with c the root mean square of the gradient's length in a window, in grey: fitted to CBSD68, blurred and
+    0.25 c^0.7, with c the root mean square of the gradient's length in a window, in grey: fitted to CBSD68, blurred and
     predicted by the small network. A data-dependent prior as in Lee et al., "PriorGrad", ICLR 2022: with z in these
     units, noise of one level is as likely to be texture on a cheek as in a meadow, which keeps samples from growing
     texture where the picture is smooth.
@@ -148,7 +148,7 @@ def expected_residual(initial: Tensor, window: int = 9, floor: float = 0.002) ->
     down, right = torch.gradient(F.pad(grey, (1, 1, 1, 1), mode="replicate"), dim=(2, 3))
     power = (down.square() + right.square())[..., 1:-1, 1:-1]
     around = F.avg_pool2d(F.pad(power, (window // 2,) * 4, mode="replicate"), window, stride=1)
-    return 0.35 * (around + floor**2) ** 0.35
+    return 0.25 * (around + floor**2) ** 0.35
 
 
 def regression_loss(model: Refinement, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
