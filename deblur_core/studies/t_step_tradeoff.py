@@ -223,11 +223,6 @@ class Row:
             return self.kid and self.kid[0]
         return float(np.mean(list(self.scores[measure].values()))) if self.scores.get(measure) else None
 
-    def of_kind(self, kind: str) -> Row:
-        """Of the pictures with this kind of blur; "": of all."""
-        return Row({measure: {name: value for name, value in scores.items() if kind in ("", kind_of(name))}
-                    for measure, scores in self.scores.items()})  # fmt: skip
-
     def cell(self, measure: str, digits: int) -> str:
         value = self.mean(measure)
         spread = f" ± {self.kid[1]:.{digits}f}" if measure == KID and self.kid else ""
@@ -525,27 +520,21 @@ def _meaning(a: float, b: float) -> str:
 
 
 def _steps_table(rows: dict[Any, Row]) -> Table | None:
-    """What more steps are worth in the eyes of a network, over all pictures and by kind of blur."""
+    """What more steps are worth in the eyes of a network."""
     strided_ = {key: rows[key] for key in sorted(key for key in rows if isinstance(key, tuple) and key[1] is None)}
-    rivals = {"plain regression": rows.get("regression"), "initial prediction": rows.get("initial"),
-              f"mean of {averaged(rows)}": rows.get(averaged(rows))}  # fmt: skip
-    if not strided_ or None in rivals.values():
+    rivals = {label: rows.get(name) for name, label in LABELS.items()}
+    rivals[f"mean of {averaged(rows)}"] = rows.get(averaged(rows))
+    if not strided_ or not all(row and row.scores.get(LPIPS) for row in (*strided_.values(), *rivals.values())):
         return None
-    if not all(row.scores.get(LPIPS) for row in (*strided_.values(), *rivals.values())):  # type: ignore[union-attr]
-        return None
-    kinds = list(dict.fromkeys(kind_of(name) for name in next(iter(strided_.values())).scores[LPIPS]))
     cells = []
-    for kind in ["", *kinds] if len(kinds) > 1 else kinds:
-        for (steps, _), row in strided_.items():
-            ours = row.of_kind(kind)
-            gains = [better("", LPIPS, ours, rival.of_kind(kind)) for rival in rivals.values() if rival]
-            shown_ = (with_interval(gain, 3) for gain in gains)
-            cells.append((kind or "all", steps, ours.cell(LPIPS, 3), *shown_))
+    for (steps, _), row in strided_.items():
+        gains = (better("", LPIPS, row, rival) for rival in rivals.values() if rival)
+        cells.append((steps, row.cell(LPIPS, 3), *(with_interval(gain, 3) for gain in gains)))
     caption = (
         f"{LPIPS}, lower is better: of one sample by the training schedule in T steps, and how far below each rival it "
         "is, with 95 % intervals, paired by picture."
     )
-    columns = ("blur", "T", LPIPS, *(f"below {name} [95 %]" for name in rivals))
+    columns = ("T", LPIPS, *(f"below {name} [95 %]" for name in rivals))
     return Table("What more steps are worth", columns, cells, caption)
 
 
@@ -576,11 +565,6 @@ def _cost_table(results: list[Result]) -> Table | None:
 
 def mean_law(averages: dict[int, Row]) -> tuple[float, float]:
     return decompose({count: row.mean("mse") or 0.0 for count, row in averages.items()})
-
-
-def kind_of(name: str) -> str:
-    """The kind of blur of "picture, kind of blur"."""
-    return name.rpartition(", ")[2]
 
 
 def aligned_scores(a: dict[str, float], b: dict[str, float]) -> tuple[list[float], list[float], list[str]]:

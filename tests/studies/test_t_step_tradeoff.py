@@ -209,8 +209,7 @@ def test_tables_show_what_was_measured():
     assert ends["plain regression"][3] == "0.250" and ends["one sample, most steps (200)"][3] == "0.100"
     assert len(tables["The law of averaging"].rows) == 5
     last = tables["What more steps are worth"].rows[-1]
-    assert last[:2] == ("x", 200) and last[3].startswith("+0.150 [") and last[5].startswith("+0.100 [")
-    assert [row[0] for row in tables["What more steps are worth"].rows[::6]] == ["all", "shake", "x"]
+    assert last[0] == 200 and last[3].startswith("+0.150 [") and last[5].startswith("+0.100 [")
     assert tables["Cost by steps and by pixels"].rows[-1] == (200, "40", "40.0", "40.0", "2.2")
     assert len(tables["Quality against cost"].rows) == 2 * 3 * len(OVERNIGHT.times)
     assert len(tables["Averaging weights"].rows) == len(OVERNIGHT.averaged.seeds)
