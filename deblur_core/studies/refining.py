@@ -166,6 +166,12 @@ def _card(network: Network) -> dict[str, Any]:
     return weights.card(network) if network in weights.names() else {}
 
 
+def in_local_units(network: Network) -> bool:
+    """Whether it measures residuals in units of `expected_residual`."""
+    design = _card(network).get("design", {}) if isinstance(network, str) else network.settings["design"]
+    return "residual_scale" in design and design["residual_scale"] is None
+
+
 def job_on(network: Network, pictures: Pictures) -> dict[str, Any]:
     """What a job on this network and these pictures is created with."""
     digest = data.content_digest(_card(network).get("sha256", ""), *map(_digest, pictures.held_out))

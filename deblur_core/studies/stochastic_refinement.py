@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from deblur_core import metrics, weights
 from deblur_core.data.training_pairs import Blur
 from deblur_core.metrics.statistics import mean_interval
-from deblur_core.models.refinement import Design
+from deblur_core.models.refinement import Design, expected_residual
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers.refinement import refine
 from deblur_core.studies import learning, refining
@@ -117,19 +119,37 @@ def jobs(profile: Profile) -> list[Job]:
         for arm in ARMS.values()
     ]
     restored = [
-        job
-        for size in sizes_of(blur)
-        for job in refining.restore_jobs(
+        refining.restore_jobs(
             network,
             replace(profile.pictures, blur=replace(blur, size=size, kinds=("shake",))),
             parts=profile.parts, steps=profile.steps, last=profile.last, samples=profile.samples, shown=3,
         )
+        for size in sizes_of(blur)
     ]  # fmt: skip
+    measured = [Job.create(relative_spread, of=[job.to_json() for job in of]) for of in restored]
     steps, last, samples = profile.few
     large = replace(profile.large, blur=replace(blur, kinds=blur.kinds[:1]))
     compared = Job.create(whole_and_tiles, **refining.job_on(network, large), steps=steps, last=last, samples=samples)
     predicted = refining.predict_job(network, replace(profile.pictures, blur=blur))
-    return [*trained, *restored, predicted, compared]
+    measured = measured if refining.in_local_units(network) else []
+    return [*trained, *chain(*restored), *measured, predicted, compared]
+
+
+@task()
+def relative_spread(context: Context, *, of: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The scatter of samples in the units in which a network with local units draws residuals.
+
+    Values, for each of `names`: `spread`, root mean square over the pixels of the standard deviation over samples
+    divided by the unit there; `unit`, its root mean square in grey levels.
+    """
+    values: dict[str, Any] = {"names": [], "spread": [], "unit": []}
+    for run in (context.result(Job.from_json(job)) for job in of):
+        unit = expected_residual(torch.from_numpy(run.arrays["initial"]).float() / 255)
+        spread = torch.from_numpy(run.arrays["deviation"]).float() / unit
+        values["names"] += run.values["names"]
+        values["spread"] += spread.square().mean((1, 2, 3)).sqrt().tolist()
+        values["unit"] += (255 * unit.square().mean((1, 2, 3)).sqrt()).tolist()
+    return values, {}
 
 
 @task()
@@ -200,6 +220,12 @@ def by_size(results: list[Result]) -> dict[int, list[Result]]:
     return {size: [run for run in runs if size_of(run) == size] for size in sorted(set(map(size_of, runs)))}
 
 
+def in_units(results: list[Result]) -> dict[int, Result]:
+    """Runs of `relative_spread` by the size of the shakes."""
+    of = ((Job.from_json(run.job.settings["of"][0]), run) for run in of_task(results, relative_spread))
+    return {restored.settings["pictures"]["blur"]["size"]: run for restored, run in of}
+
+
 def deviations(runs: list[Result]) -> dict[str, float]:
     """By picture, in grey levels."""
     return {name: 255 * value for run in runs for name, value in zip(run.values["names"], run.values["deviation"],
@@ -251,23 +277,36 @@ def _prediction_table(results: list[Result]) -> Iterator[Table]:
 
 
 def _spread_table(results: list[Result]) -> Iterator[Table]:
-    rows = []
+    rows, relative = [], in_units(results)
     for size, runs in by_size(results).items():
         count = runs[0].job.settings["samples"]
         averages = [scores for run in runs for scores in run.values["averages"]]
-        psnr = [np.mean([scores[str(n)]["psnr"] for scores in averages]) for n in (1, max(map(int, averages[0])))]
+        last = max(map(int, averages[0]))
+        psnr = [np.mean([scores[str(n)]["psnr"] for scores in averages]) for n in (1, last)]
         blurry = np.mean([value for run in runs for value in run.values["blurry"]])
         spread = deviations(runs)
-        rows.append((size, f"{np.mean(list(spread.values())):.2f}", f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
+        cells = [f"{np.mean(list(spread.values())):.2f}"]
+        if size in relative:
+            unit, of_unit = (np.mean(relative[size].values[key]) for key in ("unit", "spread"))
+            cells += [f"{unit:.2f}", f"{of_unit:.3f}"]
+        rows.append((size, *cells, f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
     if rows:
-        last = max(map(int, averages[0]))
+        caption = (
+            f"The same {len(spread)} pictures, {count} samples each, T = {runs[0].job.settings['steps']}. Standard "
+            "deviation over samples, root mean square over the pixels."
+        )
+        units = ("unit of the residual", "deviation in units") if relative else ()
+        if relative:
+            caption += (
+                " The unit is what the local contrast of the initial prediction lets expect of a residual, in grey "
+                "levels; the denoiser draws in this unit."
+            )
         yield Table(
             "Scatter of samples, by size of the shake",
-            ("shakes up to (px)", "standard deviation (grey levels)", "PSNR of y (dB)", "of one sample",
+            ("shakes up to (px)", "standard deviation (grey levels)", *units, "PSNR of y (dB)", "of one sample",
              f"mean of {last}"),
             rows,
-            f"The same {len(spread)} pictures, {count} samples each, T = {runs[0].job.settings['steps']}. Standard "
-            "deviation over samples, root mean square over the pixels.",
+            caption,
         )  # fmt: skip
 
 
@@ -470,7 +509,7 @@ def size_comparison(name: str, run: Result, kind: str) -> Comparison:
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     found = {}
     if len(sizes := by_size(results)) > 1:
-        found["C3.7"] = _spread_evidence(sizes)
+        found["C3.7"] = _spread_evidence(sizes, in_units(results))
     for run in of_task(results, refining.predict):
         found["C3.9"] = _entropy_evidence(run)
         found["C3.10"] = _prediction_evidence(run, by_loss(results).get(ALONE, []))
@@ -479,7 +518,7 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     return found
 
 
-def _spread_evidence(sizes: dict[int, list[Result]]) -> Evidence:
+def _spread_evidence(sizes: dict[int, list[Result]], relative: dict[int, Result]) -> Evidence:
     """From each size to the next, the same pictures."""
     spreads = {size: deviations(runs) for size, runs in sizes.items()}
     comparisons = []
@@ -490,9 +529,13 @@ def _spread_evidence(sizes: dict[int, list[Result]]) -> Evidence:
         comparisons.append(paired(f"{larger} − {smaller} px", *values, pictures, "grey levels", of="pictures"))
     means = ", ".join(f"{np.mean(list(spread.values())):.2f} up to {size} px" for size, spread in spreads.items())
     small = refining.smaller(next(iter(sizes.values()))[0])
+    ours = f"standard deviation in grey levels: {means}"
+    if relative:
+        shares = ", ".join(f"{np.mean(run.values['spread']):.3f}" for run in relative.values())
+        ours += f"; in units of what the local contrast lets expect {shares}"
     return Evidence(
         tuple(comparisons),
-        ours=f"standard deviation in grey levels: {means}",
+        ours=ours,
         reduced=small and f"{small}, trained once; shakes of up to {in_pixels(sizes)} alone, made here",
     )
 

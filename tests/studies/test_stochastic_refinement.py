@@ -8,17 +8,19 @@ import torch
 
 from deblur_core import studies
 from deblur_core.data.training_pairs import Blur
-from deblur_core.models.refinement import Design
-from deblur_core.runs import Result, Store, run_job
+from deblur_core.models.refinement import Design, expected_residual
+from deblur_core.runs import Job, Result, Store, run_job
 from deblur_core.studies import refining
 from deblur_core.studies import stochastic_refinement as refinement
 from deblur_core.studies.claims import verdict
+from deblur_core.studies.learning import Pictures
 
 STUDY = studies.get("stochastic_refinement")
 PICTURES = [f"picture{i}, x" for i in range(12)]
 OVERNIGHT = refinement.PROFILES["overnight"]
 # As if a network of the paper's size had learnt shakes of three sizes.
 MIXED = replace(OVERNIGHT.pictures, blur=Blur(size=15, kinds=("shake",)))
+SMOKE = refinement.PROFILES["smoke"].pictures, refinement.PROFILES["smoke"].settings
 THREE = replace(OVERNIGHT, network="", design=Design(), pictures=MIXED)
 
 
@@ -114,6 +116,39 @@ def test_pictures_under_three_sizes_of_shake_are_paired():
     assert [comparison.n for comparison in comparisons] == [12, 12]
     assert [comparison.effect for comparison in comparisons] == pytest.approx([1, 1])
     assert comparisons[0].high - comparisons[0].low < 1e-6, "what pictures have in common cancels"
+
+
+def test_scatter_in_local_units_is_that_of_every_pixel_over_the_unit_there():
+    design = Design(4, 4, (1, 2), blocks=1, residual_scale=None, predictor_weight=100.0)
+    pictures = Pictures(crop=32, blur=Blur(size=7, kinds=("shake",), count=8))
+    network = refining.train_job(design, pictures, refinement.PROFILES["smoke"].settings)
+    assert refining.in_local_units(network) and not refining.in_local_units(refining.train_job(Design(), *SMOKE))
+    (job,) = refining.restore_jobs(network, pictures, steps=3, samples=2)
+    restored = run_job(job)
+    values = run_job(Job.create(refinement.relative_spread, of=[job.to_json()])).values
+    for i, name in enumerate(restored.values["names"]):
+        unit = expected_residual(torch.from_numpy(restored.arrays["initial"][i : i + 1]).float() / 255)
+        spread = (torch.from_numpy(restored.arrays["deviation"][i]).float() / unit[0]).square().mean().sqrt().item()
+        assert values["names"][i] == name and values["spread"][i] == pytest.approx(spread, rel=1e-4)
+        least, most = (255 * edge.item() for edge in unit.aminmax())
+        assert least <= values["unit"][i] <= most
+        assert restored.values["deviation"][i] * 255 <= values["spread"][i] * most * 1.01
+
+
+def test_scatter_is_told_in_units_where_the_network_has_them():
+    results = STUDY.jobs(OVERNIGHT)
+    measured = [job for job in results if job.task.endswith(":relative_spread")]
+    assert len(measured) == len(refinement.sizes_of(refining.learnt_blur("refinement", MIXED.blur)))
+    assert not [job for job in STUDY.jobs(THREE) if job.task.endswith(":relative_spread")]
+    shares = {7: 0.5, 11: 0.6, 15: 0.7}
+    of = {job.settings["pictures"]["blur"]["size"]: job for job in restoring()}
+    told = [Result(Job.create(refinement.relative_spread, of=[of[size].to_json()]),
+                   {"names": PICTURES, "spread": [share] * 12, "unit": [8.0] * 12}, {}, {})
+            for size, share in shares.items()]  # fmt: skip
+    results = made_up() + told
+    (table,) = (table for table in STUDY.tables(results) if table.title.startswith("Scatter"))
+    assert [row[2:4] for row in table.rows] == [("8.00", "0.500"), ("8.00", "0.600"), ("8.00", "0.700")]
+    assert STUDY.evidence(results)["C3.7"].ours.endswith("0.500, 0.600, 0.700")
 
 
 def test_frames_of_one_scene_are_one_picture():
