@@ -276,6 +276,10 @@ def _prediction_table(results: list[Result]) -> Iterator[Table]:
         )  # fmt: skip
 
 
+UNITS = {"unit": ".2f", "spread": ".3f"}
+"""What `relative_spread` measured, and how it is written."""
+
+
 def _spread_table(results: list[Result]) -> Iterator[Table]:
     rows, relative = [], in_units(results)
     for size, runs in by_size(results).items():
@@ -286,16 +290,16 @@ def _spread_table(results: list[Result]) -> Iterator[Table]:
         blurry = np.mean([value for run in runs for value in run.values["blurry"]])
         spread = deviations(runs)
         cells = [f"{np.mean(list(spread.values())):.2f}"]
-        if size in relative:
-            unit, of_unit = (np.mean(relative[size].values[key]) for key in ("unit", "spread"))
-            cells += [f"{unit:.2f}", f"{of_unit:.3f}"]
+        if relative:
+            measured = relative.get(size)
+            cells += [measured and f"{np.mean(measured.values[key]):{digits}}" for key, digits in UNITS.items()]
         rows.append((size, *cells, f"{blurry:.2f}", *(f"{v:.2f}" for v in psnr)))
     if rows:
         caption = (
             f"The same {len(spread)} pictures, {count} samples each, T = {runs[0].job.settings['steps']}. Standard "
             "deviation over samples, root mean square over the pixels."
         )
-        units = ("unit of the residual", "deviation in units") if relative else ()
+        units = ("unit of the residual", "deviation in units") if relative else ()  # as UNITS
         if relative:
             caption += (
                 " The unit is what the local contrast of the initial prediction lets expect of a residual, in grey "
