@@ -33,6 +33,8 @@ from deblur_core.studies.style import show_image
 from deblur_core.training import PictureValidation, Settings, seeded, train
 
 Network = str | Job
+MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
+"""What the small networks learn that studies train for themselves."""
 WHOLE = 20_000_000
 """Parameters from which on a network is as large as the paper's."""
 ELSEWHERE = ("page", "text", "logo", "horse", "shepp_logan_phantom", "cell", "moon", "retina")

@@ -69,8 +69,7 @@ class Profile:
 
 _NO_LOSSES = {"colour_weight": 0.0, "predictor_weight": 0.0}
 _TINY = Design(predictor_width=8, denoiser_width=8, multipliers=(1, 2), blocks=1, residual_scale=4.0)
-_MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
-_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=_MIXED)
+_PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=128, blur=refining.MIXED)
 PROFILES = {
     "smoke": Profile(
         "", Pictures(crop=32, blur=Blur(size=7, kinds=("shake",), count=8)), parts=1, steps=4, samples=2,
@@ -126,12 +125,12 @@ def jobs(profile: Profile) -> list[Job]:
         )
         for size in sizes_of(blur)
     ]  # fmt: skip
-    measured = [Job.create(relative_spread, of=[job.to_json() for job in of]) for of in restored]
     steps, last, samples = profile.few
     large = replace(profile.large, blur=replace(blur, kinds=blur.kinds[:1]))
     compared = Job.create(whole_and_tiles, **refining.job_on(network, large), steps=steps, last=last, samples=samples)
     predicted = refining.predict_job(network, replace(profile.pictures, blur=blur))
-    measured = measured if refining.in_local_units(network) else []
+    units = restored if refining.in_local_units(network) else []
+    measured = [Job.create(relative_spread, of=[job.to_json() for job in of]) for of in units]
     return [*trained, *chain(*restored), *measured, predicted, compared]
 
 
