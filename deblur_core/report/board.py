@@ -148,6 +148,8 @@ def describe(comparison: Comparison) -> str:
     effect, low, high = (_digits(value) for value in (comparison.effect, comparison.low, comparison.high))
     sign = "+" if comparison.effect > 0 else ""
     unit = f" {comparison.unit}" if comparison.unit else ""
+    if math.isnan(comparison.effect):
+        return f"{comparison.name}: not measured"
     if not math.isfinite(comparison.low):
         return f"{comparison.name}: {sign}{effect}{unit}, without an interval, n = {comparison.n} {comparison.of}"
     return f"{comparison.name}: {sign}{effect}{unit} [{low}, {high}], n = {comparison.n} {comparison.of}"

@@ -396,8 +396,8 @@ def judge(
 
 
 def smaller(run: Result) -> str:
-    """How far the network of a run is from the paper's in size; empty where it is as large."""
-    network = run.job.settings["network"]
+    """How far the network of a run, or of a training, is from the paper's in size; empty where it is as large."""
+    network = run.job.settings.get("network", {"settings": run.job.settings})
     if isinstance(network, str):
         parameters = weights.card(network)["parameters"]
     else:

@@ -10,6 +10,7 @@ figures, and the columns say that they are not available.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -367,28 +368,25 @@ Curve = tuple[Sequence[float], Sequence[float]]
 """Costs that rise, and the distances, the lower the better, that they reach."""
 
 
-def cost_of(distance: float, curve: Curve) -> float:
-    """What it takes to get as near as `distance`: where the curve first crosses it, straight between logarithms of
-    costs. Infinite where it never does."""
+def cost_of(distance: float, curve: Curve) -> tuple[float, float]:
+    """What it takes to get as near as `distance`, at least and at most: where the curve first crosses it, straight
+    between logarithms of costs. A curve that begins as near might have done it for less than its first cost; one that
+    never gets there costs infinitely much."""
     costs, reached = curve
     if reached[0] <= distance:
-        return costs[0]
+        return 0.0, costs[0]
     for i in range(1, len(costs)):
         if reached[i] <= distance:
             share = (reached[i - 1] - distance) / (reached[i - 1] - reached[i])
-            return float(costs[i - 1] * (costs[i] / costs[i - 1]) ** share)
-    return float("inf")
+            return (float(costs[i - 1] * (costs[i] / costs[i - 1]) ** share),) * 2
+    return math.inf, math.inf
 
 
-def speed_up(ours: Curve, theirs: Curve) -> float:
-    """How many times less we pay for the best quality that both reach."""
+def speed_up(ours: Curve, theirs: Curve) -> tuple[float, float]:
+    """How many times less we pay for the best quality that both reach, at least and at most."""
     both = max(min(ours[1]), min(theirs[1]))
-    return cost_of(both, theirs) / cost_of(both, ours)
-
-
-def begins_better(ours: Curve, theirs: Curve) -> bool:
-    """Whether our cheapest point is as good as their best one: less might have done, and `speed_up` is a bound."""
-    return ours[1][0] <= min(theirs[1])
+    (our_least, our_most), (their_least, their_most) = cost_of(both, ours), cost_of(both, theirs)
+    return their_least / our_most, their_most / our_least if our_least else math.inf
 
 
 def timed(results: list[Result]) -> dict[int, dict[bool, Result]]:
@@ -621,21 +619,21 @@ def _units_table(results: list[Result]) -> Table | None:
     if not found or not all(LPIPS in run.values for arms in found.values() for run in arms.values()):
         return None
     one, local = ([arms[which] for arms in found.values()] for which in (False, True))
-    pictures = [picture_of(name) for run in local for name in run.values["names"]]
+    places = [(seed, name) for seed, run in zip(found, local, strict=True) for name in run.values["names"]]
     cells = []
     for i, steps in enumerate(local[0].job.settings["times"]):
         psnr, lpips = (
             [np.concatenate([run.values[key][i] for run in runs]) for runs in (one, local)] for key in ("psnr", LPIPS)
         )
-        gain = paired("", *lpips, pictures)
+        gain = learning.over_seeds_and_pictures("", dict(zip(places, np.subtract(*lpips), strict=True)))
         means = (f"{np.mean(db):.2f} / {np.mean(distance):.3f}" for db, distance in zip(psnr, lpips, strict=True))
         cells.append((steps, *means, with_interval(gain, 3)))
     caption = (
         f"PSNR in dB / {LPIPS} of one sample, means over pictures and {len(found)} seeds, networks as under Quality "
         "against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
         "residual (`expected_residual`), to keep noise from being taken for texture where the picture is smooth; the "
-        "predictor then learns from its own loss alone. Not in the paper. Right: how much lower "
-        f"{LPIPS} is, paired by picture.{_of_the_blurry(results, local[0])}"
+        f"predictor then learns from its own loss alone. Not in the paper. Right: how much lower {LPIPS} is, with a "
+        f"95 % interval over pictures or over seeds, whichever is wider.{_of_the_blurry(results, local[0])}"
     )
     columns = ("T", "one unit everywhere", "a unit for every place", "lower by [95 %]")
     return Table("Residuals in units of the local contrast", columns, cells, caption)
@@ -819,15 +817,17 @@ def _time_figure(found: dict[int, dict[bool, Result]]) -> Figure:
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     found: dict[str, Evidence] = {}
-    ends = {name: row for name, (_, row) in ends_of(rows_of(results)).items()}
-    if {"single", "averaged", "regression"} <= set(ends):
+    compared = {"single", "averaged", "regression"}
+    for elsewhere, ends in enumerate((ends_of(rows_of(results)), ends_elsewhere(results))):
+        rows = {name: row for name, (_, row) in ends.items()}
+        if not compared <= rows.keys():
+            continue
         run = of_task(results, refining.restore)[0]
-        shipped = isinstance(run.job.settings["network"], str)
-        found |= _ends_evidence(ends, _reduced(run), *([CHOSEN] if shipped else []))
-    elsewhere = {name: row for name, (_, row) in ends_elsewhere(results).items()}
-    compared = [elsewhere.get(name) for name in ("single", "averaged", "regression")]
-    if all(row and row.scores.get(LPIPS) for row in compared):
-        found["C3.4"] = _elsewhere_evidence(*compared, _reduced(of_task(results, refining.restore)[0]))
+        chosen = [CHOSEN] if isinstance(run.job.settings["network"], str) else []
+        if not elsewhere:
+            found |= _ends_evidence(rows, _reduced(run), *chosen)
+        elif all(rows[name].scores.get(LPIPS) for name in compared):
+            found["C3.4"] = _elsewhere_evidence(rows, _reduced(run), *chosen)
     if effects := weight_effects(results):
         found["C3.6"] = _weights_evidence(effects, results)
     if arms := timed(results):
@@ -850,9 +850,11 @@ ONE_RIVAL = "the only rival is a plain regression with the same predictor, and o
 
 
 CHOSEN = (
-    "the shipped networks learn shakes alone since an earlier pair, which also learnt motion along x and y and all "
-    "but undid it by its prediction, lost LPIPS there"
+    "the blur that these weights learnt was chosen after this LPIPS had been seen: single samples of an earlier pair, "
+    "which learnt motion along x and y, too, lost to regression"
 )
+RIVALS = ("regression", "blurry")
+"""Doing nothing is one: what loses to the blurry picture is no restoration."""
 
 
 def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[str, Evidence]:
@@ -874,69 +876,104 @@ def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[st
             reduced=f"{reduced}; {ONE_RIVAL}; LPIPS, NIQE, FID and KID untested",
         ),
     }
-    measured = [name for name in (LPIPS, NIQE, KID) if None not in (single.mean(name), regression.mean(name))]
+    measured = [name for name in (LPIPS, NIQE) if None not in (single.mean(name), regression.mean(name))]
     if LPIPS in measured:
         digits = {name: digits for name, _, digits in MEASURES}
+        rivals = [name for name in RIVALS if name in ends]
         compared = (
-            f"{name} {single.cell(name, digits[name])} against {regression.cell(name, digits[name])}"
+            f"{name} {single.cell(name, digits[name])} against "
+            + ", ".join(f"{ends[rival].cell(name, digits[name])} ({rival})" for rival in rivals)
             for name in measured
         )
         found["C3.1"] = Evidence(
-            tuple(better(f"{name}, regression − single", name, single, regression) for name in measured if name != KID),
-            ours="; ".join(compared).replace(KID, f"1000 {KID}"),
+            tuple(better(f"{name}, {rival} − single", name, single, ends[rival])
+                  for rival in rivals for name in measured),
+            ours="; ".join(compared),
             reduced="; ".join([reduced, ONE_RIVAL, "KID and FID untested", *reasons]),
-        )
+        )  # fmt: skip
     return found
 
 
-def _elsewhere_evidence(single: Row, mean: Row, regression: Row, reduced: str) -> Evidence:
+def _elsewhere_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> Evidence:
+    rivals = [name for name in RIVALS if name in ends]
     comparisons = (
-        better(f"LPIPS, regression − {label}", LPIPS, row, regression)
-        for label, row in (("single", single), ("averaged", mean))
+        better(f"LPIPS, {rival} − {name}", LPIPS, ends[name], ends[rival])
+        for rival in rivals
+        for name in ("single", "averaged")
     )
+    compared = {"single": "single samples", "averaged": "averages"} | {name: name for name in rivals}
+    elsewhere = "documents, drawings and views through lenses instead of HIDE; LPIPS alone"
     return Evidence(
         tuple(comparisons),
-        ours="LPIPS " + " / ".join(row.cell(LPIPS, 3) for row in (single, mean, regression)) + ", single samples / "
-        "averages / regression",
-        reduced=f"{reduced}; {ONE_RIVAL}; documents, drawings and views through lenses instead of HIDE; LPIPS alone",
+        ours=f"LPIPS {' / '.join(ends[name].cell(LPIPS, 3) for name in compared)}, {' / '.join(compared.values())}",
+        reduced="; ".join([reduced, ONE_RIVAL, elsewhere, *reasons]),
     )
 
 
 def _weights_evidence(effects: dict[tuple[int, str], float], results: list[Result]) -> Evidence:
     comparison = learning.over_seeds_and_pictures("PSNR, averaged − last weights", effects, "dB")
     means = [np.mean([np.mean(run.values[key]) for run in regressions(results)]) for key in ("psnr", "last")]
+    run = regressions(results)[0]
     return Evidence(
         (comparison,), ours=f"{means[0]:.2f} dB with the moving average of the weights, {means[1]:.2f} dB without",
-        reduced="of three factors the moving average alone; HINet was not run",
+        reduced=f"{_reduced(run)}; of three factors the moving average alone, in a training of "
+        f"{run.job.settings['settings']['steps']:,} steps; HINet was not run",
     )  # fmt: skip
 
 
 def _time_evidence(found: dict[int, dict[bool, Result]], blurry: float | None) -> Evidence:
     """blurry: PSNR of the blurry pictures in dB. A bound has no interval, and neither has the equal quality of networks
-    of which one restores nothing."""
+    that restore nothing."""
+    by = {"multiply-adds": "macs", "seconds": "seconds"}
     ratios = {
-        cost: np.array([speed_up(curve_of(arms[True], cost), curve_of(arms[False], cost)) for arms in found.values()])
-        for cost in ("macs", "seconds")
+        name: [speed_up(curve_of(arms[True], cost), curve_of(arms[False], cost)) for arms in found.values()]
+        for name, cost in by.items()
     }
-    bound = "at least " * all(begins_better(curve_of(arms[True]), curve_of(arms[False])) for arms in found.values())
-    spoilt = blurry is not None and all(best_psnr(arms[False]) < blurry for arms in found.values())
-    nothing = "without a predictor no number of steps is as good here as the blurry pictures, in PSNR" if spoilt else ""
+    bounds = [bound for values in ratios.values() for bound in values]
+    measured = all(least == most for least, most in bounds)
+    spoilt = [arm for arm, residual in (("with", True), ("without", False))
+              if blurry is not None and all(best_psnr(arms[residual]) < blurry for arms in found.values())]  # fmt: skip
     arms = next(iter(found.values()))
-    counts = [f"{arms[residual].values['parameters']:,}" for residual in (True, False)]
-    macs, seconds = (f"{np.exp(np.mean(np.log(values))):.1f}" for values in ratios.values())
-    comparisons = tuple(
-        paired(f"log2 of how many times fewer {name}", list(np.log2(values)), [0.0] * len(values), list(found),
-               of="seeds")
-        for name, values in zip(("multiply-adds", "seconds"), ratios.values(), strict=True)
-    )  # fmt: skip
-    if bound or spoilt:
-        comparisons = tuple(replace(comparison, low=-np.inf, high=np.inf) for comparison in comparisons)
+    counts = " against ".join(f"{arms[residual].values['parameters']:,}" for residual in (True, False))
+    known = ", ".join(f"{times} fewer {name}" for name, values in ratios.items() if (times := _times(values)))
+    comparisons = tuple(_faster(name, values, list(found)) for name, values in ratios.items())
+    if not measured or spoilt:
+        comparisons = tuple(replace(comparison, low=-math.inf, high=math.inf) for comparison in comparisons)
+    reasons = [
+        "" if measured else "at equal quality a network is in its fewest steps, and might have done with less",
+        f"{' and '.join(spoilt)} a predictor no number of steps is as good here as the blurry pictures, in PSNR"
+        if spoilt
+        else "",
+        _reduced_time(found),
+    ]
     return Evidence(
         comparisons,
-        ours=f"{bound}{macs} times fewer multiply-adds to equal {quality_of(arms[True])}, {bound}{seconds} times less "
-        f"time, with {counts[0]} against {counts[1]} parameters",
-        reduced="; ".join(filter(None, [nothing, _reduced_time(found)])),
+        ours=f"to equal {quality_of(arms[True])} {known or 'no cost was measured'}, with {counts} parameters",
+        reduced="; ".join(filter(None, reasons)),
     )
+
+
+Bounds = Sequence[tuple[float, float]]
+"""By seed, what a ratio is at least and at most; the same where it was measured."""
+
+
+def _faster(name: str, ratios: Bounds, seeds: Sequence[int]) -> Comparison:
+    """By what is known of each ratio; the effect is nan where nothing is."""
+    label = f"log2 of how many times fewer {name}"
+    known = [least or most for least, most in ratios]
+    if max(known) == math.inf:
+        return Comparison(label, math.nan, -math.inf, math.inf, len(seeds), of="seeds")
+    return paired(label, list(np.log2(known)), [0.0] * len(known), seeds, of="seeds")
+
+
+def _times(ratios: Bounds) -> str:
+    """Geometric means over seeds: "4.0 times" or "at least 4.0 times"; empty where nothing is known."""
+    least, most = ([ratio[i] for ratio in ratios] for i in (0, 1))
+    if min(least) > 0:
+        return f"{'' if least == most else 'at least '}{np.exp(np.mean(np.log(least))):.1f} times"
+    if max(most) < math.inf:
+        return f"at most {np.exp(np.mean(np.log(most))):.1f} times"
+    return ""
 
 
 def best_psnr(run: Result) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deblur_core import metrics, studies
+from deblur_core.report import board
 from deblur_core.runs import Result, Store
 from deblur_core.studies import refining
 from deblur_core.studies import t_step_tradeoff as tradeoff
@@ -27,17 +28,26 @@ def test_error_of_averages_falls_on_a_line_over_one_by_n():
 def test_a_curve_moved_to_the_right_is_that_many_times_slower():
     costs, quality = [1.0, 10.0, 100.0], [0.5, 0.3, 0.2]
     slower = ([3 * cost for cost in costs], quality)
-    assert tradeoff.speed_up((costs, quality), slower) == pytest.approx(3)
-    assert tradeoff.speed_up(slower, (costs, quality)) == pytest.approx(1 / 3)
+    assert tradeoff.speed_up((costs, quality), slower) == pytest.approx((3, 3))
+    assert tradeoff.speed_up(slower, (costs, quality)) == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_curves_are_compared_where_both_have_been():
     """One that never gets as good is compared at its own best."""
     costs = [1.0, 2.0, 4.0]
-    assert tradeoff.speed_up((costs, [0.5, 0.3, 0.1]), (costs, [0.6, 0.5, 0.5])) == pytest.approx(2)
-    assert tradeoff.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx(math.sqrt(2))
-    assert tradeoff.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == math.inf
-    assert tradeoff.cost_of(0.3, (costs, [0.5, 0.2, 0.4])) < 2, "what was reached stays reached"
+    assert tradeoff.speed_up((costs, [0.7, 0.5, 0.1]), (costs, [0.6, 0.55, 0.5])) == pytest.approx((2, 2))
+    assert tradeoff.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx((math.sqrt(2),) * 2)
+    assert tradeoff.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == (math.inf, math.inf)
+    assert max(tradeoff.cost_of(0.3, (costs, [0.5, 0.2, 0.4]))) < 2, "what was reached stays reached"
+
+
+def test_a_curve_that_begins_at_equal_quality_bounds_the_ratio_on_its_side_alone():
+    """Cheaper points that nobody measured may lie anywhere below its first cost, so they must not change the answer."""
+    early, late = ([1.0, 2.0], [0.2, 0.1]), ([3.0, 6.0], [0.4, 0.2])
+    assert tradeoff.speed_up(early, late) == (6.0, math.inf), "at least"
+    assert tradeoff.speed_up(late, early) == (0.0, pytest.approx(1 / 6)), "at most"
+    rising = ([2.2, 4.4], [0.58, 0.7])
+    assert tradeoff.speed_up(([1.0, 2.0], [0.2, 0.3]), rising) == (0.0, math.inf), "both in their fewest steps"
 
 
 @pytest.mark.parametrize("profile", studies.PROFILES)
@@ -182,16 +192,43 @@ def test_pictures_count_once_however_often_they_were_blurred():
 def test_speed_is_told_in_times():
     evidence = STUDY.evidence(made_up(faster=4.0))["C3.8"]
     assert evidence.comparisons[0].effect == pytest.approx(2.0), "log2"
-    assert evidence.ours.startswith("4.0 times")
+    assert "4.0 times fewer multiply-adds" in evidence.ours and "at" not in evidence.ours.split()[3:6]
 
 
 def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed():
     evidence = STUDY.evidence(made_up(restored=20.0))["C3.8"]
     assert not any(np.isfinite(comparison.low) for comparison in evidence.comparisons)
-    assert "no number of steps is as good here as the blurry pictures" in evidence.reduced
+    assert "with and without a predictor no number of steps is as good here as the blurry" in evidence.reduced
     tables = {table.title: table for table in STUDY.tables(made_up(restored=20.0))}
     for title in ("Quality against cost", "Residuals in units of the local contrast"):
         assert "The blurry pictures themselves have 25.00 dB" in tables[title].caption
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said", "effect"),
+    [
+        ((0.20, 0.10), (0.40, 0.20), "at least 8.0 times fewer multiply-adds", 3.0),
+        ((0.40, 0.20), (0.20, 0.10), "at most 2.0 times fewer multiply-adds", 1.0),
+        ((0.20, 0.30), (0.50, 0.60), "no cost was measured", None),
+    ],
+)
+def test_what_fewer_steps_might_have_done_leaves_the_speed_open(ours, theirs, said, effect):
+    """Both networks are measured in the same few numbers of steps, a step of theirs at 4 times the cost."""
+    results = made_up(faster=4.0)
+    for run in results:
+        if run.job.task.endswith(":quality_over_steps") and run.job.settings["network"]["settings"]["design"][
+            "residual_scale"
+        ]:
+            own = run.job.settings["network"]["settings"]["design"]["predictor_width"] > 0
+            first = run.values["macs"][0]
+            run.values["macs"] = run.values["seconds"] = [first, 2 * first]
+            run.values[refining.LPIPS] = [[value] * len(NAMES) for value in (ours if own else theirs)]
+    evidence = STUDY.evidence(results)["C3.8"]
+    assert said in evidence.ours and "might have done with less" in evidence.reduced
+    assert not any(np.isfinite(comparison.low) for comparison in evidence.comparisons)
+    found = evidence.comparisons[0].effect
+    assert math.isnan(found) if effect is None else found == pytest.approx(effect)
+    assert board.setting(evidence) == "open"
 
 
 def test_sharp_pictures_have_the_kid_that_was_measured():
