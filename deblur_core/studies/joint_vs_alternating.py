@@ -184,15 +184,18 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
 def more_collapses(more: list[Result], fewer: list[Result]) -> Comparison:
     """How many more pairs the one arm ends in a delta for than the other, in any of a pair's runs.
 
-    Student's interval of no collapse at all has no width. Here, Wilson's limits of both shares are combined (Newcombe,
-    Statistics in Medicine 1998, method 10), as if the arms had different pairs, which errs on the wide side.
+    The wider of two intervals counts. That of all comparisons here (`pairs.compare`) knows that pairs share pictures
+    and kernels, but has no width where nothing collapses. There, Wilson's limits of both shares are combined (Newcombe,
+    Statistics in Medicine 1998, method 10), as if all pairs were independent and the arms had different ones.
     """
-    counts = [list(over_pairs(runs, pairs.collapsed).values()) for runs in (more, fewer)]
-    a, b = (metrics.rate_interval(sum(share > 0 for share in shares), len(shares)) for shares in counts)
-    effect = a.effect - b.effect
-    low = effect - float(np.hypot(a.effect - a.low, b.high - b.effect))
-    high = effect + float(np.hypot(a.high - a.effect, b.effect - b.low))
-    return Comparison("share of pairs with a delta kernel, alternating − joint", effect, low, high, a.n)
+    title = "share of pairs with a delta kernel, alternating − joint"
+    ends = [{pair: float(share > 0) for pair, share in over_pairs(runs, pairs.collapsed).items()}
+            for runs in (more, fewer)]  # fmt: skip
+    shared = pairs.compare(title, list(ends[0]), [ends[0][pair] - ends[1][pair] for pair in ends[0]])
+    a, b = (metrics.rate_interval(int(sum(found.values())), len(found)) for found in ends)
+    low = shared.effect - float(np.hypot(a.effect - a.low, b.high - b.effect))
+    high = shared.effect + float(np.hypot(a.high - a.effect, b.effect - b.low))
+    return shared if shared.high - shared.low > high - low else Comparison(title, shared.effect, low, high, a.n)
 
 
 STUDY = Study(

@@ -499,7 +499,8 @@ def _extraction_table(results: list[Result]) -> Iterator[Table]:
                 f"PSNR in dB to the blurry picture without noise, {_protocol(run, where)}. k is extracted from a "
                 f"blurry picture with noise, which itself has {seen:.1f} dB: from the same picture or another one. "
                 + ("The true kernel, too, has to do with the crop, its border repeated. " if everywhere else "")
-                + "New shakes were not trained with. "
+                + "Principal components and average kernel are of simulated shakes alone; the learned operator was "
+                "trained with these kernels, too, but not with the new shakes. "
                 + ("The paper's numbers are of Levin's kernels; its protocol is not known." if theirs
                    else "The paper's numbers are of Levin's kernels, which these are not."),
             )  # fmt: skip

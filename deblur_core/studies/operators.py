@@ -15,7 +15,7 @@ from deblur_core.models.compact_kernel_space import CompactKernelSpace
 from deblur_core.models.linear_kernel_space import LinearKernelSpace
 
 NAMES = ("learned", "linear")
-"""The weights that come with the project; principal components of the kernels that they were trained with."""
+"""The weights that come with the project; principal components of simulated shakes."""
 Operator = CompactKernelSpace | LinearKernelSpace
 
 
@@ -37,5 +37,5 @@ def digest(name: str) -> str:
 
 @cache
 def kernels() -> Tensor:
-    """The collection (n, size, size) that both have seen."""
+    """Shakes (n, size, size) that both have seen; the learned one has seen Levin's and built-in kernels, too."""
     return training_pairs.kernels(trainings.KERNEL_SPACE_BLUR, seed=0)

@@ -118,8 +118,18 @@ def test_no_collapse_at_all_is_no_certainty(alternating, joint, says):
     evidence = STUDY.evidence(found)["C1.2"]
     (deltas,) = evidence.comparisons
     assert verdict(replace(evidence, reduced="")) == says
-    assert deltas.n == 8 and deltas.effect == (alternating - joint) / 8
+    assert deltas.effect == (alternating - joint) / 8
     assert deltas.high - deltas.low > 0.3, "eight pairs cannot know a share better than that"
+
+
+def test_a_picture_that_collapses_by_every_kernel_is_one_picture():
+    found = [
+        result(job, 30, delta=0.95 if turns and job.settings["pair"].startswith("im1_") else 0.3)
+        for job in jobs(STUDY, "paper")
+        for turns in [job.settings["recipe"]["alternating"]]
+    ]
+    (deltas,) = STUDY.evidence(found)["C1.2"].comparisons
+    assert deltas.effect == 0.25 and deltas.low < 0 and (deltas.n, deltas.of) == (4, "pictures")
 
 
 @pytest.mark.parametrize("name", ["joint_vs_alternating", "kernel_network_depth", "levin_benchmark"])

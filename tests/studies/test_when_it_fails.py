@@ -167,7 +167,7 @@ def test_the_scatter_of_seeds_is_within_pairs():
     assert row["PSNR (dB) [95 %]"].startswith("26.00 [")
 
 
-def test_ranks_are_of_pairs_and_the_interval_of_redrawn_pairs():
+def test_ranks_are_of_pairs_and_the_interval_of_redrawn_pictures_or_kernels():
     def by_pair(psnr, terms):
         (found,) = study.seed_runs(seeds(psnr, terms)).values()
         return found

@@ -154,7 +154,8 @@ def test_decoders_are_named_by_other_pictures():
     ],
 )
 def test_directions(octaves, says):
-    runs = [look(pictures(octaves, 0.3 if octaves == (0.0, 0.0) else 0.05, seed), seed=seed) for seed in range(4)]
+    power = [pictures(octaves, 0.3 if octaves == (0.0, 0.0) else 0.05, seed) for seed in range(4)]
+    runs = [look(power[seed], seed=seed, start=1.0) for seed in range(4)]
     found = STUDY.evidence(runs)["C4.5"]
     assert verdict(replace(found, reduced="")) == says and verdict(found) == "inconclusive", "far smaller networks"
     assert verdict(replace(STUDY.evidence(runs[:1])["C4.5"], reduced="")) == "inconclusive", "one seed"
@@ -183,7 +184,15 @@ def test_colours(separate, rotated, says):
     assert {(comparison.n, comparison.of, comparison.unit) for comparison in found.comparisons} == {
         (4, "seeds", "CIELAB")
     }  # fmt: skip
-    assert "C4.5" not in STUDY.evidence(runs), "a claim of the networks that start as the identity"
+
+
+def test_directions_are_those_of_the_paper_s_start_and_the_other_is_named():
+    clear, faint = pictures((2.0, -2.0)), pictures((1.0, -1.0))
+    runs = [look(power, seed=seed, start=start) for seed in range(3) for power, start in ((faint, 1.0), (clear, None))]
+    assert "C4.5" not in STUDY.evidence([run for run in runs if "start" not in rotation.of_arm(run)["network"]])
+    found = STUDY.evidence(runs)["C4.5"]
+    assert "; rotated, started as the identity +2.00 and +2.00" in found.ours
+    assert found.comparisons[0].effect == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_mean_over_seeds_has_its_range():
