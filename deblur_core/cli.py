@@ -207,7 +207,7 @@ def _claims(arguments: argparse.Namespace) -> None:
     for row in rows:
         claim = row.claim
         print(f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}")
-        measured = map(board.describe, row.evidence.comparisons if row.evidence else ())
+        measured = board.descriptions(row.evidence)
         said = (claim.statement, f"paper: {claim.paper_values}", f"ours:  {row.ours}", *measured)
         print(*map(_wrapped, said), sep="\n", end="\n\n")
     print(board.summary({row.claim.id: row.verdict for row in rows}))
@@ -384,11 +384,12 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _modules_with(package: str, attribute: str) -> list[Any]:
-    """The modules of deblur_core.<package>, or that module itself, that offer `attribute`."""
+    """The modules of deblur_core.<package>, or that module itself, that offer `attribute`; never Triton's kernels."""
     import pkgutil
 
     parent = import_module(f"deblur_core.{package}")
-    inside = [found.name for found in pkgutil.iter_modules(getattr(parent, "__path__", []))]
+    inside = [found.name for found in pkgutil.iter_modules(getattr(parent, "__path__", []))
+              if not found.name.startswith("triton_")]  # fmt: skip
     modules = [import_module(f"{parent.__name__}.{name}") for name in inside] or [parent]
     return [module for module in modules if hasattr(module, attribute)]
 

@@ -285,18 +285,21 @@ class TrainingRun:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        if state["run"] != self._name():
+        if (run := state.get("run")) != self._name():
             raise DeblurError(
-                f"The checkpoint belongs to another run ({state['run']}): delete it, or train with the settings it has."
+                f"The checkpoint belongs to another run ({run}): delete it, or train with the settings it has."
             )
         try:
             self.network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise DeblurError("The checkpoint belongs to a network of another architecture: delete it.") from error
-        self.step, self.curve = state["step"], state["curve"]
-        self.losses.copy_(state["losses"])
+            self.step, self.curve = state["step"], state["curve"]
+            self.losses.copy_(state["losses"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise DeblurError(
+                "The checkpoint belongs to a network of another architecture, or to another version of this code: "
+                "delete it."
+            ) from error
 
     def _name(self) -> str:
         return f"seed {self.seed}, {self.settings}"

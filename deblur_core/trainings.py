@@ -276,10 +276,6 @@ def train_and_save(
 
     A run that was stopped goes on where its last checkpoint was, and one that was finished is not done again.
     """
-    try:
-        import safetensors  # noqa: F401  before hours of work, not after
-    except ImportError as error:
-        raise DeblurError("Weights are written with the package safetensors: pip install safetensors.") from error
     chosen = get(model)
     if profile not in chosen.profiles:
         raise UsageError(f"{model} has no profile '{profile}': choose one of {', '.join(chosen.profiles)}.")

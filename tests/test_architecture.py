@@ -70,5 +70,7 @@ torch.cuda.init = torch.cuda._lazy_init = lambda: sys.exit("CUDA was touched")
 for module in pkgutil.walk_packages(deblur_core.__path__, "deblur_core."):
     if ".triton_" not in module.name:  # GPU kernels, imported when they are called
         __import__(module.name)
+from deblur_core import cli
+sys.exit(cli.main(["models", "--size", "64", "64"]) or (not cli._modules_with("blur", "rows")))
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent).returncode == 0

@@ -231,6 +231,11 @@ def test_a_checkpoint_of_another_run_or_architecture_is_refused(tmp_path, monkey
         run(seed=1, checkpoint=checkpoint)
     with pytest.raises(DeblurError, match="another architecture"):
         train(nn.Sequential(nn.Conv2d(1, 1, 3)), loss, pairs, SETTINGS, checkpoint=checkpoint)
+    state = checkpoint.load()
+    checkpoint.save({key: value for key, value in state.items() if key != "averaged"})
+    with pytest.raises(DeblurError, match="another version of this code"):
+        run(checkpoint=checkpoint)
+    checkpoint.save(state)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-9] + b"123456789")
     with pytest.warns(UserWarning, match="damaged"):
         damaged = run(checkpoint=checkpoint)

@@ -122,18 +122,19 @@ def _fastest(x: Tensor, k: Tensor) -> str:
     if x.is_cuda:
         products = batch * channels * (h - k.shape[-2] + 1) * (w - k.shape[-1] + 1) * taps
         small = x.dtype == torch.float32 and products < 64e6 and batch * channels < 2**16  # CUDA's largest grid
-        return "triton" if small and _triton_is_usable(x.device) else "fft"
+        return "triton" if small and triton_is_usable(x.device) else "fft"
     return "direct" if taps < 25 and h * w < 150**2 else "fft"
 
 
 @functools.cache
-def _triton_is_usable(device: torch.device) -> bool:
+def triton_is_usable(device: torch.device) -> bool:
+    """Whether this GPU runs the project's Triton kernels; warns once where only the package is missing."""
     if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
         return False
     try:
         import triton  # noqa: F401
     except ImportError:
-        warnings.warn("Triton is not installed: blurring on this GPU falls back to FFT.", stacklevel=4)
+        warnings.warn("Triton is not installed: this GPU uses slower ways to blur and to pad.", stacklevel=4)
         return False
     return True
 

@@ -109,11 +109,11 @@ def average_frames(folder: Path, length: int = 7, gamma: float | None = None) ->
     if length < 3 or length % 2 == 0:
         raise UsageError(f"An average needs an odd number of frames, 3 or more, so that it has a centre: not {length}.")
     frames = {int(file.stem): file for file in sorted(folder.glob("*.png")) if file.stem.isdecimal()}
-    pairs, start = {}, min(frames, default=0)
+    numbers, pairs, start = sorted(frames), {}, 0
     scene = scene_of(f"{folder.name}_")
-    while start <= max(frames, default=-1):
-        run = range(start, start + length)
-        if frames.keys() >= set(run):
+    while start + length <= len(numbers):
+        run = numbers[start : start + length]
+        if run[-1] - run[0] == length - 1:
             found = [read_image(frames[number]) for number in run]
             if len({image.shape for image in found}) > 1:
                 raise UsageError(f"{folder} holds frames of several sizes or kinds: make them alike.")

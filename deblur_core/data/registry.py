@@ -81,7 +81,7 @@ def is_intact(path: str, local: Path) -> bool:
 
 def _download(path: str) -> bytes:
     """The registered content of `path` from its source. In memory, so a killed download leaves no file."""
-    import pooch  # only to download: a compute node that has its data needs no pooch
+    import pooch  # only to download
 
     source, content = url(path), io.BytesIO()
     if source is None:

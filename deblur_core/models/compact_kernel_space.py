@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from deblur_core.blur import convolve
 from deblur_core.errors import UsageError
 from deblur_core.models.kernel_space import Encoding, check_kernel, check_pair
+from deblur_core.models.linear_kernel_space import principal_kernels
 
 STRIDE, TRAINING_STRIDE = 2, 4  # px: of the rows and columns that least squares looks at
 
@@ -171,9 +172,8 @@ def gradients(picture: Tensor) -> Tensor:
 
 def start_from_shakes(model: CompactKernelSpace, kernels: Tensor) -> CompactKernelSpace:
     """The same model with mean and components of a collection of kernels (n, extent, extent), each of sum 1."""
-    flat, count = kernels.flatten(1).double(), model.channels
-    _, scales, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    filters, _ = principal_kernels(kernels, model.channels)
     with torch.no_grad():
-        model.mean.copy_(flat.mean(0).view_as(model.mean))
-        model.components.copy_((directions[:count] * scales[:count, None]).view_as(model.components) / len(flat) ** 0.5)
+        model.mean.copy_(filters[:1])
+        model.components.copy_(filters[1:])
     return model

@@ -24,6 +24,22 @@ NOISE = 0.004
 """Standard deviation that extraction expects of what the components do not explain, against weights of deviation 1."""
 
 
+def principal_kernels(kernels: Tensor, components: int) -> tuple[Tensor, float]:
+    """(1 + components, size, size), the mean of kernels (n, size, size) and their principal components, scaled so that
+    weights have variance 1; and the share of the variance that they explain. UsageError for an even size, or for no
+    more kernels than components."""
+    if len(kernels) <= components or kernels.shape[-1] % 2 == 0:
+        raise UsageError(
+            f"{components} components need more than {components} kernels of odd size, not {len(kernels)} of "
+            f"{kernels.shape[-1]} px."
+        )
+    flat = kernels.flatten(1).double()
+    _, scales, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    shown = directions[:components] * scales[:components, None] / len(flat) ** 0.5
+    explained = float((scales[:components] ** 2).sum() / (scales**2).sum())
+    return torch.cat([flat.mean(0, keepdim=True), shown]).view(-1, *kernels.shape[1:]).float(), explained
+
+
 class LinearKernelSpace(nn.Module):
     """Same interface as `KernelSpace`; k holds the weights `(b, components, kh, kw)`.
 
@@ -33,17 +49,9 @@ class LinearKernelSpace(nn.Module):
 
     def __init__(self, kernels: Tensor, components: int = 24, cell: int = 64):
         super().__init__()
-        if len(kernels) <= components:
-            raise UsageError(
-                f"{components} components need more than {len(kernels)} kernels: pass a larger collection."
-            )
-        self.multiple, self.channels, size = cell, components, kernels.shape[-1]
-        flat = kernels.flatten(1).double()
-        _, scales, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
-        shown = directions[:components] * scales[:components, None] / len(flat) ** 0.5
-        filters = torch.cat([flat.mean(0, keepdim=True), shown]).view(-1, 1, size, size)
-        self.register_buffer("filters", filters.float())
-        self.explained = float((scales[:components] ** 2).sum() / (scales**2).sum())
+        self.multiple, self.channels = cell, components
+        filters, self.explained = principal_kernels(kernels, components)
+        self.register_buffer("filters", filters[:, None])
 
     def kernel_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(components, kh, kw) of k for a picture of this size: at least 2 x 2 cells."""
@@ -71,8 +79,8 @@ class LinearKernelSpace(nn.Module):
         equations = []
         for row, column in itertools.product(range(rows), range(columns)):
             # Only here it is not zero: half a cell beyond the cell's own borders.
-            down, across = (slice(max(0, n * self.multiple - self.multiple // 2), (n + 2) * self.multiple)
-                            for n in (row, column))  # fmt: skip
+            down, across = (slice(max(0, first - self.multiple // 2), first + 3 * self.multiple // 2)
+                            for first in (row * self.multiple, column * self.multiple))  # fmt: skip
             share = (of_rows[row, down, None] * of_columns[column, across]).sqrt()
             part = (share * seen[..., down, across]).transpose(1, 2).flatten(2)  # (b, components, channels · pixels)
             equations.append((part @ part.mT, part @ (share * left[..., down, across]).flatten(1)[..., None]))

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deblur_core.blur.operator import triton_is_usable
+
 
 def reflect_pad(features: Tensor) -> Tensor:
     """`(b, c, h, w)` to `(b, c, h + 2, w + 2)`; h and w at least 2. Differentiable."""
@@ -35,10 +37,8 @@ def _fits(shape: torch.Size) -> bool:
 
 @functools.cache
 def _kernel(device: torch.device) -> Callable[[Tensor], Tensor]:
-    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
+    if not triton_is_usable(device):
         return reference
-    try:
-        from deblur_core.models.triton_reflect_pad import pad
-    except ImportError:
-        return reference
+    from deblur_core.models.triton_reflect_pad import pad
+
     return pad

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from deblur_core.errors import DeblurError
 from deblur_core.runs import Result, Store
 from deblur_core.studies import PROFILES, Study, collect, jobs, recording
 from deblur_core.studies.claims import CHECKS, CLAIMS, VERDICTS, Claim, Comparison, Evidence, verdict
@@ -122,7 +123,10 @@ def board(studies: Iterable[Study], found: Found) -> list[Row]:
 
 def evidence_of(study: Study, results: list[Result]) -> dict[str, Evidence]:
     """The study's evidence, checked against the catalogue: known claims, each answered in its own kind."""
-    evidence = study.evidence(results) if results else {}
+    try:
+        evidence = study.evidence(results) if results else {}
+    except DeblurError as error:
+        raise DeblurError(f"Study {study.name} finds no evidence in its results: {error}") from error
     kinds = {claim.id: claim.kind for claim in (*CLAIMS, *CHECKS)}
     for claim_id, found in evidence.items():
         kind = "measured" if found.holds is None else "exact"
@@ -140,7 +144,19 @@ def setting(evidence: Evidence) -> str:
 
 
 def intervals(evidence: Evidence) -> str:
-    return "; ".join(map(describe, evidence.comparisons))
+    return "; ".join(descriptions(evidence))
+
+
+def descriptions(evidence: Evidence | None) -> list[str]:
+    """`describe` of each comparison. One that is clear of zero on the other side, but not once it is widened for being
+    one of several, says so, for it does not contradict the claim."""
+    comparisons = evidence.comparisons if evidence else ()
+
+    def told(comparison: Comparison) -> str:
+        clear = comparison.high >= 0 or comparison.contradicts(len(comparisons))
+        return describe(comparison) + ("" if clear else f", not clear of zero as one of {len(comparisons)}")
+
+    return list(map(told, comparisons))
 
 
 def describe(comparison: Comparison) -> str:

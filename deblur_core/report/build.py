@@ -144,8 +144,14 @@ def conditions(results: Sequence[Result], wanted: int) -> str:
         pairs = {s.get("pair") for s in settings if s.get("dataset") == dataset}
         parts.append(f"{len(pairs)} pairs of {dataset}")
     runs = [s for s in settings if "recipe" in s or "settings" in s] or settings  # where a seed is another run
-    if seeds := sorted({s["seed"] for s in runs if "seed" in s}):
-        parts.append(f"seeds {', '.join(map(str, seeds))}")
+    pairs_of: dict[int, set[Any]] = {}
+    for s in runs:
+        if "seed" in s:
+            pairs_of.setdefault(s["seed"], set()).add((s.get("dataset"), s.get("pair")))
+    if pairs_of:
+        uneven = len({len(pairs) for pairs in pairs_of.values()}) > 1
+        said = (f"{seed} ({len(pairs)} pairs)" if uneven else str(seed) for seed, pairs in sorted(pairs_of.items()))
+        parts.append(f"seeds {', '.join(said)}")
     made = [result.provenance for result in (*results, *_built_on(results))]
     parts += sorted(set(map(_hardware, made)))
     parts.append("PyTorch " + ", ".join(sorted({provenance["torch"] for provenance in made})))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from deblur_core.report.board import SETTINGS, Row, describe
+from deblur_core.report.board import SETTINGS, Row, descriptions
 from deblur_core.studies import Table
 from deblur_core.studies.claims import CHECKS, PAPERS, VERDICTS
 
@@ -78,7 +78,7 @@ def full(row: Row, anchored: bool) -> str:
     head = f"**{claim.id} {row.verdict}**" + (f" ({row.setting} in our setting)" if row.setting else "")
     said = [f"paper: {claim.paper_values}"] if anchored else []
     said += [f"ours: {evidence.ours}"] if evidence.ours else []
-    said += [describe(comparison) for comparison in evidence.comparisons]
+    said += descriptions(evidence)
     said += [f"undecided here: {evidence.reduced}"] if evidence.reduced else []
     first = f'- <a id="{anchor(row)}"></a>{head}: {claim.statement} ({claim.where})' if anchored else f"- {head}"
     return "\n".join([first, *(f"  - {line}" for line in said)])

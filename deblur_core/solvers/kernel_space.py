@@ -7,10 +7,11 @@ place. Both unknowns are drawn by untrained networks: x by SelfDeblur's with thr
 ‖k‖ holds k where the operator has learned to blur, the hyper-Laplacian prior makes gradients sparse.
 
 The paper describes alternating optimisation with Charbonnier's ρ; λ, γ and α are not stated, nor how many steps each
-network takes in turn: here it is one. The released code takes joint steps and minimises another loss, P + 1 − SSIM at
-first, then P, with P the difference of VGG-19 features and weights 5e-5, then 5e-4 for the un-squared norm of k, and
+network takes in turn: here it is one. The released code takes joint steps and minimises another loss, 0.6 P + 1 − SSIM
+at first, then P, with P the difference of VGG-19 features and weights 5e-5, then 5e-4 for the un-squared norm of k, and
 0.02, then 0.05 for the prior. Its G_x pads with zeros because of a misspelt option, here it mirrors the border. The
-VGG-19 weights are not part of this project: ρ stands in for P, with weights of our own. α = 0.66, the Sobel filters and
+VGG-19 weights are not part of this project: in the recipe "joint" ρ, far smaller, stands in for P, and all weights are
+ours. α = 0.66, the Sobel filters and
 their sum over the colours are the released code's; norms are of k's mean square, for k of any size.
 
 Both networks are warmed up first: G_x until it draws y, G_k until it draws a k that was extracted. In the released code
@@ -74,7 +75,7 @@ class Recipe:
 
 RECIPES = {
     "paper": Recipe(alternating=True),
-    "released": Recipe(similarity_weight=(1.0, 0.0), squared_norm=False),
+    "joint": Recipe(similarity_weight=(1.0, 0.0), squared_norm=False),
     # Ours, for a laptop.
     "quick": Recipe(
         iterations=400,

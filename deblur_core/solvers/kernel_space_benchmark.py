@@ -22,7 +22,7 @@ from deblur_core.solvers.kernel_space import RECIPES, Recipe, optimisation, usua
 from deblur_core.solvers.selfdeblur_benchmark import plain_similarity
 from deblur_core.timing import in_turn
 
-CASES = (("small", "quick", 256), ("paper", "released", 256))
+CASES = (("small", "quick", 256), ("paper", "joint", 256))
 """(operator, recipe, side of the picture in pixels); the second one takes minutes on a CPU."""
 PLAIN = "plain float32"
 

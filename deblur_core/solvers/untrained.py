@@ -203,8 +203,9 @@ class Optimisation:
         }
 
     def can_restore(self, state: dict) -> bool:
-        """Whether a state is of this kind of device: generators of another kind cannot go on from it."""
-        return state["noise"].shape == self.noise.get_state().shape
+        """Whether a state is of this layout and of this kind of device, whose generators no other can go on from."""
+        own = self.state()
+        return state.keys() == own.keys() and state["noise"].shape == own["noise"].shape
 
     def restore(self, state: dict) -> None:
         """Go on from where a state was taken."""
@@ -247,8 +248,8 @@ def run(
                 of.restore(state)
             else:
                 warnings.warn(
-                    "The checkpoint was made on another kind of device, which draws other random numbers: this run "
-                    "starts again.",
+                    "The checkpoint was made by another version of this code, or on another kind of device, which "
+                    "draws other random numbers: this run starts again.",
                     stacklevel=3,
                 )
         while of.iteration < of.iterations:

@@ -32,7 +32,7 @@ __all__ = [
     "recording",
 ]
 
-REPOSITORY = Path(deblur_core.__file__).parents[1]
+REPOSITORY = Path(deblur_core.__file__).resolve().parents[1]
 
 
 @cache

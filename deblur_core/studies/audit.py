@@ -520,7 +520,7 @@ def _ratio_figure() -> Figure:
     axes.set(xscale="log", xlabel="error ratio", xlim=(1, 14), xticks=(1, 2, 3, 5, 10),
              xticklabels=("1", "2", "3", "5", "10"))  # fmt: skip
     axes.minorticks_off()
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=3, fontsize=8)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2, fontsize=8)
     caption = (
         "No dot reaches its band: whatever is printed as error ratio is no mean of SSD ratios. Every dot lies to the "
         "right of its black tick, as a mean of ratios of Frobenius norms would."

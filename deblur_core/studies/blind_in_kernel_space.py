@@ -112,7 +112,7 @@ PROFILES = {
     ),
     "paper": Profile(
         street_scenes(256), selfdeblur.recipe("released"), kernel_space.recipe("paper"),
-        kernel_space.recipe("released"), without_priors=24, download=True,
+        kernel_space.recipe("joint"), without_priors=24, download=True,
     ),
 }  # fmt: skip
 

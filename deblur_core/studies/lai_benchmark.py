@@ -70,7 +70,7 @@ PROFILES = {
     "smoke": Profile("builtin_colour", BUILTIN[::2], STAND_IN, pairs.SMOKE, window=96),
     "laptop": Profile("builtin_colour", BUILTIN, STAND_IN, recipe("quick", iterations=250, width=32, skip=4), 112),
     "overnight": Profile("lai", LAI, PHOTOGRAPHS, RECIPES["quick"], window=208),
-    "paper": Profile("lai", LAI, PHOTOGRAPHS, RECIPES["released"], window=None),
+    "paper": Profile("lai", LAI, PHOTOGRAPHS, RECIPES["released_lai"], window=None),
 }
 
 

@@ -184,7 +184,7 @@ def reduced(jobs: Iterable[Job]) -> str:
     for job in jobs:
         chosen = from_settings(Recipe, job.settings["recipe"])
         alike = {field: getattr(chosen, field) for field in COMPARED}
-        if chosen in [replace(RECIPES[name], **alike) for name in ("released", "paper")]:
+        if chosen in [replace(RECIPES[name], **alike) for name in ("released", "released_lai", "paper")]:
             continue
         whose = "these very" if job.settings["dataset"] == "levin" else "Levin's"
         words = (

@@ -686,18 +686,24 @@ def _trade_off_figure(rows: dict[Any, Row]) -> Figure:
     """Figure 1."""
     measures = [(name, label) for name, label, _ in MEASURES[2:] if any(row.mean(name) is not None for key, row in
                 rows.items() if isinstance(key, tuple))]  # fmt: skip
-    figure, (panels,) = subplots(1, len(measures), width=4.2 if len(measures) == 1 else 3.6, height=3.4)
-    for axes, (measure, label) in zip(panels, measures, strict=True):
+    columns = min(2, len(measures))
+    figure, grid = subplots(math.ceil(len(measures) / columns), columns, width=4.2, height=3.2)
+    panels = [axes for row in grid for axes in row]
+    for axes in panels[len(measures) :]:
+        axes.set_axis_off()
+    for axes, (measure, label) in zip(panels, measures, strict=False):
         _trade_off(axes, rows, measure)
         axes.set(xlabel="PSNR (dB)", ylabel=_with_unit(measure, label))
         axes.margins(0.1)
-    panels[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     caption = (
-        "One set of weights, every point but the diamond another way to sample: the best place is the lower right. "
-        "Numbers at points are T and n. Follow the discs from few steps to many, and the squares from one sample to "
-        "the mean of many: both walk the same way, in opposite directions. It is a trade-off only in panels where they "
-        "rise to the right."
+        "One set of weights, every point but diamond and triangle another way to sample: the best place is the lower "
+        "right. Numbers at the ends are T and n. Follow the discs from few steps to many, and the squares from one "
+        "sample to the mean of many: both walk the same way, in opposite directions. It is a trade-off only in panels "
+        "where they rise to the right."
     )
+    if KID in dict(measures):
+        caption += f" Bars of {KID} are a standard deviation over subsets: where they overlap, it decides nothing."
     if dotted := [measure for measure, _ in measures if _level(rows, measure) is not None]:
         caption += f" Dotted: {' and '.join(dotted)} of the sharp pictures themselves"
         caption += "; NIQE below that is no better." if NIQE in dotted else "."
@@ -725,7 +731,12 @@ def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
             return
         at = [(row.mean("psnr"), row.mean(measure)) for row in chosen.values()]
         axes.plot(*zip(*at, strict=True), style, color=color, markersize=4, label=label)
-        for place, number, (right, up) in zip(at, numbers, cycle(places)):
+        if measure == KID:
+            axes.errorbar(*zip(*at, strict=True), [row.kid[1] for row in chosen.values() if row.kid], fmt="none",
+                          ecolor=color, elinewidth=0.5, alpha=0.5)  # fmt: skip
+        ends = {0, len(at) - 1}
+        for place, number, (right, up) in [zipped for i, zipped in enumerate(zip(at, numbers, cycle(places)))
+                                           if i in ends]:  # fmt: skip
             axes.annotate(str(number), place, xytext=(4 * right, 5 * up), textcoords="offset points", fontsize=6.5,
                           color=color, ha=("center", "left", "right")[right], va="center")  # fmt: skip
 

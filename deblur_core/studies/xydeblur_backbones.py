@@ -355,8 +355,10 @@ def _evidence_on_gains(found: dict[str, dict[str, list[Result]]], rivals: Sequen
         for rival in rivals:
             if comparison := compared(forms, network, "ours", rival):
                 comparisons.append(comparison)
-                used |= {f"{network} {form}": forms[form] for form in ("ours", rival)}
+                pair = {f"{network} {form}": forms[form] for form in ("ours", rival)}
                 needed = learning.more_needed(learning.differences(forms["ours"], forms[rival]))
+                needed = needed if not learning.unlearned(pair) else ""  # seeds would not help networks that do nothing
+                used |= pair
                 said.append(f"{network} {comparison.effect:+.2f} dB over {rival}{needed and f' ({needed} needed)'}")
     if not comparisons:
         return None

@@ -291,7 +291,7 @@ def figures(results: list[Result]) -> list[Figure]:
     longer = "The same by the weights that come with the project, which saw longer training and more kinds of blur."
     return [
         *([_decoders(found)] if SINGLE in found else []),
-        _curves(found),
+        *_curves(found),
         *_pictures("pictures", short, caption),
         *_pictures("shipped", shipped(results), longer),
     ]
@@ -332,7 +332,10 @@ def _decoders(found: dict[str, list[Result]]) -> Figure:
     return Figure("decoders", figure, caption)
 
 
-def _curves(found: dict[str, list[Result]]) -> Figure:
+def _curves(found: dict[str, list[Result]]) -> list[Figure]:
+    """None where networks were validated so seldom that a curve cannot show whether they still learn."""
+    if min(len(run.values["curve"]) for runs in found.values() for run in runs) < 3:
+        return []
     figure, ((axes,),) = subplots(width=5.2, height=3.0)
     for (name, runs), color in zip(found.items(), PALETTE * 2, strict=False):
         steps = [row["step"] for row in runs[0].values["curve"]]
@@ -344,10 +347,7 @@ def _curves(found: dict[str, list[Result]]) -> Figure:
     axes.set(xlabel="training step", ylabel="PSNR above the blurry picture (dB)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     caption = "Held-out pictures, while the networks learn. A curve that still rises has not had its last word."
-    if len(steps) < 3:
-        times = "twice" if len(steps) == 2 else "once"
-        caption += f" Here networks were validated {times} only: whether they still rise at the end, it cannot show."
-    return Figure("curves", figure, caption)
+    return [Figure("curves", figure, caption)]
 
 
 def _pictures(figure_name: str, shown: dict[str, Result], caption: str) -> list[Figure]:

@@ -343,8 +343,9 @@ def _residuals(runs: list[Result]) -> Figure:
             show_image(axes, drawn[decoder, direction] / (2 * largest) + 0.5, title)
     caption = (
         f"Residuals of both decoders on one scale, grey is zero, black and white are ∓{largest:.3f}. Compare the first "
-        "picture of a row with the second, and the third with the fourth. Networks that started as the identity. "
-        f"{_BY_CHOICE}"
+        "picture of a row with the second, and the third with the fourth. To restore is to draw edges across the "
+        "motion; a network that gains little may only strengthen those along it. Networks that started as the "
+        f"identity. {_BY_CHOICE}"
     )
     return Figure("residuals", figure, caption)
 

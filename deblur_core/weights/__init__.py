@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -40,9 +41,7 @@ def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], fold
 
     Returns the file of the weights. The card is written last: a kill in between is found out by `load`.
     """
-    from safetensors.torch import save as encode  # here, because a machine that only trains or tests may lack it
-
-    content = encode({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
+    content = safetensors.torch.save({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
     path = folder / f"{name}.safetensors"
     write_atomically(path, content)
     full = {**card, "name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -84,14 +83,12 @@ def load(name: str, network: Network, folder: Path | None = None) -> Network:
 
     Raises UsageError where there are no such weights, DeblurError where they are damaged or of another architecture.
     """
-    from safetensors.torch import load as decode
-
     folder = folder or _source(name)
     path, expected = folder / f"{name}.safetensors", card(name, folder)["sha256"]
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != expected:
         raise DeblurError(f"{path} is not the file that its card describes: restore it, or run deblur train {name}.")
-    weights, own = decode(content), network.state_dict()
+    weights, own = safetensors.torch.load(content), network.state_dict()
     different = weights.keys() ^ own.keys() or {key for key in own if own[key].shape != weights[key].shape}
     if different:
         raise DeblurError(

@@ -186,7 +186,7 @@ def test_other_misuse_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(("images", "fastest"), [(2**15 - 1, "triton"), (2**15, "fft")])
 def test_no_more_images_than_a_grid_holds_go_to_the_gpu_kernel(images, fastest, monkeypatch):
-    monkeypatch.setattr(operator, "_triton_is_usable", lambda device: True)
+    monkeypatch.setattr(operator, "triton_is_usable", lambda device: True)
     x = SimpleNamespace(shape=(images, 2, 8, 8), dtype=torch.float32, is_cuda=True, device="cuda")
     assert operator._fastest(x, torch.ones(1, 5, 5)) == fastest
 
@@ -195,12 +195,12 @@ def test_a_missing_triton_is_told_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)  # makes `import triton` fail
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    operator._triton_is_usable.cache_clear()
+    operator.triton_is_usable.cache_clear()
     with pytest.warns(UserWarning, match="Triton is not installed") as caught:
-        assert not operator._triton_is_usable(torch.device("cuda"))
-        assert not operator._triton_is_usable(torch.device("cuda"))
+        assert not operator.triton_is_usable(torch.device("cuda"))
+        assert not operator.triton_is_usable(torch.device("cuda"))
     assert len(caught) == 1
-    operator._triton_is_usable.cache_clear()
+    operator.triton_is_usable.cache_clear()
 
 
 def test_importing_the_package_needs_neither_triton_nor_cuda():

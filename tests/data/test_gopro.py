@@ -127,6 +127,9 @@ def test_frames_are_averaged_around_their_centre(tmp_path):
         gopro.average_frames(folder, 9)
     with pytest.raises(UsageError, match="holds no 3 consecutive frames"):
         gopro.average_frames(tmp_path / "nowhere", 3)
+    for number in range(3):
+        write(folder / f"{10**18 + number}.png", 0)  # a time in nanoseconds: nobody counts that far
+    assert list(gopro.average_frames(folder, 3))[-1] == f"GOPR0477_11_00_{10**18 + 1}"
 
 
 @needs_data

@@ -96,6 +96,13 @@ def test_an_interval_is_written_with_its_sign_unit_and_number():
     assert board.describe(small) == "SSIM: -0.0123 [-0.02, 0.0004], n = 8 pairs"
 
 
+def test_an_interval_beyond_zero_that_one_of_several_has_by_chance_says_so():
+    near, far = Comparison("a", -1, -1.9, -0.1, 3), Comparison("b", -1, -1.1, -0.9, 30)
+    first, second = board.descriptions(Evidence((near, far)))
+    assert first.endswith(", not clear of zero as one of 2") and not second.endswith("of 2")
+    assert board.descriptions(Evidence((near,))) == [board.describe(near)] and board.descriptions(None) == []
+
+
 def test_summary_counts_every_claim():
     verdicts = {"C1.1": "reproduced", "C1.2": "not run", "C1.3": "reproduced"}
     assert board.summary(verdicts) == "3 claims: 2 reproduced, 1 not run"

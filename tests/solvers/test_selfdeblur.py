@@ -118,6 +118,11 @@ def test_a_checkpoint_of_another_kind_of_device_is_left_alone(y, tmp_path):
     with pytest.warns(UserWarning, match="another kind of device"):
         again = deblur(y, 9, TINY, checkpoint=checkpoint)
     assert same(again, deblur(y, 9, TINY))
+    state = started.state()
+    del state["inputs"]
+    checkpoint.save(state)
+    with pytest.warns(UserWarning, match="another version of this code"):
+        assert same(deblur(y, 9, TINY, checkpoint=checkpoint), again)
 
 
 def test_golden_run(y):

@@ -67,9 +67,12 @@ def test_a_folder_of_student_versions(tmp_path):
     assert not any("BEGIN SOLUTION" in path.read_text(encoding="utf-8") for path in written)
 
 
-def test_the_solutions_are_not_overwritten(monkeypatch):
+def test_the_solutions_are_not_overwritten(monkeypatch, tmp_path):
     monkeypatch.chdir(REPOSITORY)
     before = [path.read_bytes() for path in notebooks()]
     with pytest.raises(UsageError, match="notebooks holds the notebooks with their solutions: choose another folder"):
         write_student_versions(Path("notebooks"))
+    (tmp_path / "link").symlink_to(REPOSITORY)
+    with pytest.raises(UsageError, match="choose another folder"):
+        write_student_versions(tmp_path / "link" / "notebooks")
     assert [path.read_bytes() for path in notebooks()] == before
