@@ -41,7 +41,8 @@ SEPARATE = (SINGLE, "2 separate", "3 separate", "4 separate")
 @dataclass(frozen=True)
 class Profile:
     """wider and deeper: width and blocks with which a single decoder costs nearly as many multiply-adds as two;
-    shipped: whether the weights that come with the project are judged, too."""
+    shipped: whether the weights that come with the project are judged, too; colour_seeds: more seeds of two separate
+    decoders that start as the paper's, whose colours `xydeblur_rotation` looks at."""
 
     width: int
     blocks: int
@@ -52,6 +53,7 @@ class Profile:
     seeds: tuple[int, ...]
     separate: tuple[int, ...] = (2,)
     shipped: bool = True
+    colour_seeds: tuple[int, ...] = ()
 
 
 # Shakes too: motion along x and y alone might flatter decoders that differ by a quarter turn.
@@ -70,7 +72,7 @@ PROFILES = {
     "overnight": Profile(
         16, 2, 20, 3, _PHOTOGRAPHS,
         Settings(steps=2500, batch=8, crop=48, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1250),
-        (0, 1, 2),
+        (0, 1, 2), colour_seeds=(3, 4, 5, 6, 7),
     ),
     "paper": Profile(
         32, 6, 39, 9, replace(_PHOTOGRAPHS, crop=256, blur=Blur()),

@@ -126,12 +126,12 @@ PROFILES = xydeblur_decoders.PROFILES
 def jobs(profile: Profile) -> list[Job]:
     """Those that start as the identity are jobs of `xydeblur_decoders`, too."""
     two = [network for network in xydeblur_decoders.networks(profile) if network["decoders"] == 2]
-    trained = [
-        learning.learn_job(network | start, profile.pictures, profile.settings, seed)
-        for start in ({}, {"start": LIKE_THE_PAPER})
-        for seed in profile.seeds
-        for network in two
-    ]
+    arms = [(network | start, seed) for start in ({}, {"start": LIKE_THE_PAPER})
+            for seed in profile.seeds for network in two]  # fmt: skip
+    # Colours of separate decoders are as the initial weights happen to leave them: few seeds cannot tell how far off.
+    arms += [(network | {"start": LIKE_THE_PAPER}, seed) for seed in profile.colour_seeds
+             for network in two if not network["shared"]]  # fmt: skip
+    trained = [learning.learn_job(network, profile.pictures, profile.settings, seed) for network, seed in arms]
     return [*trained, *(Job.create(look, data=job.data, of=job.to_json()) for job in trained)]
 
 
