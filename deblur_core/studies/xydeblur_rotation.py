@@ -248,18 +248,19 @@ def tables(results: list[Result]) -> list[Table]:
         restored = np.mean([run.values["restored"] for run in runs])
         rows.append((
             str(arm), gain, *(over_seeds(decoder, "+.2f") for decoder in octaves.T),
-            over_seeds([mean_shift(run) for run in runs], ".2f"), f"{restored:.2f}", "; ".join(map(_whites, runs)),
+            over_seeds([mean_shift(run) for run in runs], ".2f"), f"{restored:.2f}", "; ".join(map(_whites, runs[:3])),
+            len(runs),
         ))  # fmt: skip
     if not rows:
         return []
-    seeds = f"{len(runs)} seeds: means, in brackets the least and the largest" if len(runs) > 1 else "1 seed"
     columns = ("two decoders", "PSNR above the blurry (dB)", "x-decoder, x − y (octaves)")
-    columns += ("y-decoder, y − x (octaves)", "colour shift, partial", "restored", "white of each part (K)")
+    columns += ("y-decoder, y − x (octaves)", "colour shift, partial", "restored", "white of each part (K)", "seeds")
     caption = (
-        f"{seeds}. Octaves: log2 of a residual's power under blur in its own direction over that under blur in the "
-        "other; which direction is whose own is decided by other pictures. "
-        f"Colour shift: in CIELAB without brightness, mean over 24 patches; {NOTICEABLE} is just noticeable. Last "
-        "column: colour temperature of the white patch in both partial results, seed by seed; 6504 K is right."
+        "Means over seeds, in brackets the least and the largest of several. Octaves: log2 of a residual's "
+        "power under blur in its own direction over that under blur in the other; which direction is whose own is "
+        f"decided by other pictures. Colour shift: in CIELAB without brightness, mean over 24 patches; {NOTICEABLE} is "
+        "just noticeable. White: colour temperature of the white patch in both partial results, of the first seeds; "
+        "6504 K is right."
     )
     return [Table("What each of two decoders draws", columns, rows, caption)]
 

@@ -203,6 +203,12 @@ def test_a_missing_triton_is_told_once(monkeypatch):
     operator.triton_is_usable.cache_clear()
 
 
+def test_a_gpu_that_triton_does_not_know_is_not_asked(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert not operator.triton_is_usable.__wrapped__(torch.device("cuda")) and not recwarn.list
+
+
 def test_importing_the_package_needs_neither_triton_nor_cuda():
     program = (
         "import sys, torch, deblur_core.blur;assert 'triton' not in sys.modules and not torch.cuda.is_initialized()"
