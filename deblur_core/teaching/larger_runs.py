@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from deblur_core import studies
 from deblur_core.report import board
@@ -10,6 +10,10 @@ from deblur_core.report.build import conditions
 from deblur_core.runs import Result
 from deblur_core.studies import claims
 from deblur_core.studies.study import DECIDING, Study
+
+HOW_TO_READ = """For each claim: a verdict, what the paper says, and what was found.
+In parentheses what our own, smaller setting says: as stated, otherwise, or open (zero lies in an interval).
+Differences are taken so that positive supports the paper."""
 
 
 def show(study: Study, figures: bool = True) -> None:
@@ -30,7 +34,8 @@ def show(study: Study, figures: bool = True) -> None:
 
 def verdicts(study: Study, results: list[Result], profile: str) -> None:
     """For each claim that these results speak of what the paper states, what was found, and the verdict, judged as the
-    board judges it."""
+    board judges it. First how to read that."""
+    print(HOW_TO_READ)
     for claim, evidence in study.evidence(results).items():
         row = board.Row(claims.get(claim), evidence, profile)
         setting = f" ({row.setting} in our setting)" if row.setting else ""
@@ -38,6 +43,11 @@ def verdicts(study: Study, results: list[Result], profile: str) -> None:
             f"{claim} {row.verdict}{setting}",
             f"the paper: {row.claim.statement} {row.claim.paper_values}",
             f"here: {row.ours}",
-            *map(board.describe, evidence.comparisons),
+            *board.descriptions(evidence),
             sep="\n     ",
         )
+
+
+def answer(*sentences: str) -> None:
+    """The sentences as one paragraph, Markdown in them rendered; an empty one says nothing."""
+    display(Markdown(" ".join(filter(None, sentences))))

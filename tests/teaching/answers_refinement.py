@@ -40,6 +40,11 @@ def bits(levels, log=np.log2):
     return -sum(share * log(share) for share in shares(levels))
 
 
+def parts(samples, x):
+    scatter = np.mean([((one - samples.mean(0)) ** 2).mean() for one in samples])
+    return ((samples.mean(0) - x) ** 2).mean(), scatter
+
+
 def followed(weights, decay, start=None, gain=None):
     average = weights[0] if start is None else start
     for row in weights[1:] if start is None else weights:
@@ -48,10 +53,10 @@ def followed(weights, decay, start=None, gain=None):
 
 
 RIGHT = {
-    "deviation_map": [
-        lambda s: s.std(dim=0),
-        lambda s: np.std(s.numpy(), 0, ddof=1),
-        lambda s: ((s - s.mean(0)) ** 2).sum(0).div(len(s) - 1).sqrt(),
+    "error_parts": [
+        parts,
+        lambda s, x: (np.mean((np.mean(s.numpy(), 0) - x.numpy()) ** 2), np.var(s.numpy(), 0).mean()),
+        lambda s, x: [((s - x) ** 2).mean() - s.var(0, correction=0).mean(), s.var(0, correction=0).mean()],
     ],
     "level_entropy": [
         lambda levels: stats.entropy(counted(levels), base=2),
@@ -78,14 +83,15 @@ RIGHT = {
     ],
 }
 WRONG = {  # by a few words of the hint that should come
-    "deviation_map": {
-        "divide by n - 1": lambda s: np.std(s.numpy(), 0),
-        "is the variance": lambda s: np.var(s.numpy(), 0, ddof=1),
-        "standard error": lambda s: stats.sem(s.numpy(), 0),
-        "over pixels and colours": lambda s: [one.std() for one in s],
-        "mixed the colours": lambda s: s.mean(1).std(0),
-        "darkest to brightest": lambda s: np.ptp(s.numpy(), 0),
-        "absolute differences": lambda s: (s - s.mean(0)).abs().mean(0),
+    "error_parts": {
+        "variance of the sampler": lambda s, x: (parts(s, x)[0], np.var(s.numpy(), 0, ddof=1).mean()),
+        "roots": lambda s, x: (torch.dist(s.mean(0), x) / x.numel() ** 0.5, parts(s, x)[1] ** 0.5),
+        "other way round": lambda s, x: parts(s, x)[::-1],
+        "Average the samples": lambda s, x: (np.mean([((one - x) ** 2).mean() for one in s]), parts(s, x)[1]),
+        "not x": lambda s, x: (parts(s, x)[0], ((s - x) ** 2).mean()),
+        "cancel": lambda s, x: ((s.mean() - x.mean()) ** 2, parts(s, x)[1]),
+        "Hold the pixel": lambda s, x: (parts(s, x)[0], np.mean([np.var(one.numpy()) for one in s])),
+        "sums": lambda s, x: (((s.mean(0) - x) ** 2).sum(), ((s - s.mean(0)) ** 2).sum()),
     },
     "level_entropy": {
         "nats": lambda levels: stats.entropy(counted(levels)),

@@ -1,25 +1,26 @@
 """Answers to exercises, right and wrong, as students write them: failures and seeds."""
 
+import itertools
+import math
+
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 Z = 1.96
 
 
-def scipys(failures, runs):
-    interval = stats.binomtest(int(failures), int(runs)).proportion_ci(method="wilson")
-    return interval.low, interval.high
+def end(runs):
+    """Wilson's upper end for no failure."""
+    return stats.binomtest(0, runs).proportion_ci(method="wilson").high
 
 
-def roots(failures, runs):
-    """Where |share - rate| = z sqrt(rate (1 - rate) / runs), the interval's definition."""
-    share, a = failures / runs, Z**2 / runs
-    return sorted(np.roots([1 + a, -2 * share - a, share**2]).real)
+def searched(rate):
+    return next(runs for runs in itertools.count(1) if end(runs) < rate)
 
 
-def spread(failures, runs):
-    share = failures / runs
-    return Z * np.sqrt(share * (1 - share) / runs + Z**2 / (4 * runs**2))
+def root(rate):
+    """Where the end is the rate itself."""
+    return optimize.brentq(lambda runs: Z**2 / (runs + Z**2) - rate, 0, 1e6)
 
 
 def loop(data_terms, psnr):
@@ -33,25 +34,19 @@ def least(terms, psnr):
     return np.take_along_axis(psnr, terms.argmin(1)[:, None], 1)[:, 0]
 
 
-def halves(failures, runs, z2):
-    share = failures / runs
-    half = Z * np.sqrt(share * (1 - share) / runs + z2 / 4 / runs**2)
-    return [(share + z2 / 2 / runs + sign * half) / (1 + z2 / runs) for sign in (-1, 1)]
-
-
-RIGHT = {"failure_interval": [scipys, roots], "rule_gain": [loop]}
+RIGHT = {"clean_runs_needed": [searched, lambda rate: math.ceil(root(rate))], "rule_gain": [loop]}
 WRONG = {  # by a few words of the hint that should come
-    "failure_interval": {
-        "naive interval": lambda f, n: stats.norm.interval(0.95, f / n, np.sqrt(f / n * (1 - f / n) / n) + 1e-30),
-        "may then leave": lambda f, n: [f / n + Z**2 / 2 / n + sign * spread(f, n) for sign in (-1, 1)],
-        "half width only": lambda f, n: [
-            f / n + Z**2 / 2 / n + sign * spread(f, n) / (1 + Z**2 / n) for sign in (-1, 1)],
-        "stands around p": lambda f, n: [(f / n + sign * spread(f, n)) / (1 + Z**2 / n) for sign in (-1, 1)],
-        "gives 0 failures a width": lambda f, n: [
-            (f / n + Z**2 / 2 / n + sign * Z * np.sqrt(f / n * (1 - f / n) / n)) / (1 + Z**2 / n)
-            for sign in (-1, 1)],
-        "square it": lambda f, n: halves(f, n, Z),
-        "Swapped": lambda f, n: scipys(f, n)[::-1],
+    "clean_runs_needed": {
+        "Round up": lambda rate: int(root(rate)),
+        "too many": lambda rate: searched(rate) + 1,
+        "a whole one": root,
+        "square it": lambda rate: math.ceil(1.96 * (1 - rate) / rate),
+        "which is z²/(n + z²)": lambda rate: next(n for n in itertools.count(1) if 1.96**2 / n < rate),
+        "rule of three": lambda rate: math.ceil(3 / rate),
+        "Clopper": lambda rate: next(
+            n for n in itertools.count(1) if stats.binomtest(0, n).proportion_ci(method="exact").high < rate),
+        "naive": lambda rate: next(n for n in itertools.count(1) if rate > 0),
+        "lower end": lambda rate: 0,
     },
     "rule_gain": {
         "oracle": lambda t, p: (p.max(1) - p.mean(1)).mean(),

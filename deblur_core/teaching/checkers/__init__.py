@@ -2,10 +2,10 @@
 
 from deblur_core.teaching.checkers.blind_in_kernel_space import hyper_laplacian, mean_over_scenes, sign_test
 from deblur_core.teaching.checkers.checker import NOTHING_YET, Checker
-from deblur_core.teaching.checkers.kernel_space import charbonnier_loss, normal_divergence, walk_between_codes
+from deblur_core.teaching.checkers.kernel_space import normal_divergence, ridge_weights, walk_between_codes
 from deblur_core.teaching.checkers.refinement import (
-    deviation_map,
     endless_average,
+    error_parts,
     in_the_colours_of,
     level_entropy,
     moving_average,
@@ -18,10 +18,10 @@ from deblur_core.teaching.checkers.selfdeblur import (
     best_psnr,
     camera,
     centre_offset,
+    clean_runs_needed,
     concentration,
     convolution,
     error_ratios,
-    failure_interval,
     geometric_ratio,
     kernel_from_numbers,
     kernel_network_parameters,
@@ -57,13 +57,12 @@ __all__ = [
     "block_multiply_adds",
     "camera",
     "centre_offset",
-    "charbonnier_loss",
+    "clean_runs_needed",
     "concentration",
     "convolution",
-    "deviation_map",
     "endless_average",
+    "error_parts",
     "error_ratios",
-    "failure_interval",
     "geometric_ratio",
     "hyper_laplacian",
     "in_the_colours_of",
@@ -80,6 +79,7 @@ __all__ = [
     "plug_in",
     "quarter_turn",
     "reachable_contrast",
+    "ridge_weights",
     "room_inside",
     "rule_gain",
     "samples_needed",

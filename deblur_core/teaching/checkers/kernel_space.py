@@ -7,32 +7,35 @@ from torch import Tensor
 
 from deblur_core.teaching.checkers.checker import Checker, random
 
-# The loss: two pictures of one shape -> mean of √(d² + 10⁻⁶)
+# Ridge: blurry pictures by component (n, c), what is left to explain (n,), and a number -> weights (c,)
 
 
-def _charbonnier(blurry: Tensor, again: Tensor) -> Tensor:
-    return ((blurry - again).square() + 1e-6).sqrt()
+def _ridge(seen: Tensor, left: Tensor, ridge: float) -> Tensor:
+    return torch.linalg.solve(seen.T @ seen + ridge * torch.eye(seen.shape[1]), seen.T @ left)
 
 
-charbonnier_loss = Checker(
-    right=lambda blurry, again: _charbonnier(blurry, again).mean(),
+ridge_weights = Checker(
+    right=_ridge,
     mistakes={
-        "You return the sum. So does the released code; the mean does not depend on the size of the picture.":
-            lambda blurry, again: _charbonnier(blurry, again).sum(),
-        "One number is wanted, the mean over all values.": _charbonnier,
-        "You take one root, of the mean: that is nearly the root mean square error. Here every value gets a root of "
-        "its own.": lambda blurry, again: ((blurry - again).square() + 1e-6).mean().sqrt(),
-        "The root is missing: that is the squared error, on which few large errors weigh most.":
-            lambda blurry, again: (blurry - again).square().mean() + 1e-6,
-        "That is the absolute value. Without 10⁻⁶ its slope jumps where the difference is zero.":
-            lambda blurry, again: (blurry - again).abs().mean(),
-        "The root of each part, then the sum? The root is of the sum.":
-            lambda blurry, again: ((blurry - again).abs() + 1e-3).mean(),
-        "Not ε, but ε² = 10⁻⁶ is added.": lambda blurry, again: ((blurry - again).square() + 1e-3).sqrt().mean(),
+        "That is plain least squares: where is `ridge`? In a flat cell it has no answer.":
+            lambda seen, left, ridge: torch.linalg.lstsq(seen, left[:, None]).solution[:, 0],
+        "`ridge` is added to every number of the matrix; it belongs on the diagonal.":
+            lambda seen, left, ridge: torch.linalg.solve(seen.T @ seen + ridge, seen.T @ left),
+        "You square `ridge`. The derivative of ridge |w|² is 2 ridge w, and the 2 is in the other term as well.":
+            lambda seen, left, ridge: _ridge(seen, left, ridge**2),
+        "Half of it is missing: both terms are squares, so both derivatives have the factor 2.":
+            lambda seen, left, ridge: _ridge(seen, left, ridge / 2),
+        "Twice too much: both terms are squares, and the factor 2 of their derivatives is gone on both sides.":
+            lambda seen, left, ridge: _ridge(seen, left, 2 * ridge),
+        "The sign: so the weights are driven away from zero.":
+            lambda seen, left, ridge: _ridge(seen, left, -ridge),
+        "`ridge` stands beside a sum over n pixels here, not beside their mean.":
+            lambda seen, left, ridge: _ridge(seen, left, ridge * len(seen)),
+        "You shrink the answer of least squares, all weights alike. Those that the picture says little of must shrink "
+        "most.": lambda seen, left, ridge: torch.linalg.lstsq(seen, left[:, None]).solution[:, 0] / (1 + ridge),
     },
-    probes=((0.003 * random(3, 4, 5), 0.003 * random(4, 5, 3).permute(2, 0, 1)),
-            (random(2, 6), random(6, 2).T)),
-    praise="Small errors count as squares, large ones as they are, and the slope is defined everywhere.",
+    probes=((random(9, 4), random(9), 0.3), (random(7, 2) - 0.5, random(2, 7)[1] - 0.2, 1.7)),
+    praise="A flat cell gets w = 0, the mean of all kernels; one full of edges hardly feels it.",
 )  # fmt: skip
 
 

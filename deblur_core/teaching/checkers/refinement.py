@@ -104,29 +104,36 @@ samples_needed = Checker(
 )  # fmt: skip
 
 
-# Where samples differ: samples (n, 3, h, w) -> standard deviation over samples (3, h, w)
+# Two errors in one: samples (n, 3, h, w) and x (3, h, w) -> squared error of their mean, and scatter around it
 
 
-deviation_map = Checker(
-    right=lambda samples: samples.std(0),
+def _parts(samples: Tensor, x: Tensor) -> list[Tensor]:
+    mean = samples.mean(0)
+    return [(mean - x).square().mean(), (samples - mean).square().mean()]
+
+
+error_parts = Checker(
+    right=_parts,
     mistakes={
-        "You divide by n. The samples' own mean lies nearer to them than the true one: divide by n - 1.":
-            lambda samples: samples.std(0, correction=0),
-        "That is the variance; the standard deviation, in units of the pixels, is its root.":
-            lambda samples: samples.var(0),
-        "That is the standard error of the *mean*, which shrinks with more samples. How far the samples themselves lie "
-        "apart does not.": lambda samples: samples.std(0) / len(samples) ** 0.5,
-        "Your deviations are over pixels and colours, one for each sample. Hold the pixel, and compare the samples.":
-            lambda samples: samples.flatten(1).std(1),
-        "You mixed the colours before you compared: two samples of equal brightness may differ in colour.":
-            lambda samples: samples.mean(1).std(0),
-        "That is the distance from darkest to brightest, which grows with the number of samples.":
-            lambda samples: samples.amax(0) - samples.amin(0),
-        "That is the mean of the absolute differences. The standard deviation squares them first.":
-            lambda samples: (samples - samples.mean(0)).abs().mean(0),
+        "The scatter is too large by n / (n - 1). That would be the variance of the sampler; here distances from the "
+        "samples' own mean are asked for, and only with n do the parts add up.":
+            lambda samples, x: [_parts(samples, x)[0], samples.var(0).mean()],
+        "Those are roots. Squares add up, their roots do not.":
+            lambda samples, x: [part.sqrt() for part in _parts(samples, x)],
+        "The other way round: first the error of the mean.": lambda samples, x: _parts(samples, x)[::-1],
+        "The first number is the error of the samples, which is the sum of both. Average the samples, then compare.":
+            lambda samples, x: [(samples - x).square().mean(), _parts(samples, x)[1]],
+        "The second number is the error of the samples, which is the sum of both. Compare them with their mean, not x.":
+            lambda samples, x: [_parts(samples, x)[0], (samples - x).square().mean()],
+        "In the first number errors of opposite sign cancel: square before you take the mean over the pixels.":
+            lambda samples, x: [(samples.mean(0) - x).mean().square(), _parts(samples, x)[1]],
+        "Your scatter is over the pixels of a sample. Hold the pixel, and compare the samples.":
+            lambda samples, x: [_parts(samples, x)[0], samples.flatten(1).var(1, correction=0).mean()],
+        "Those are sums. Take means over pixels and colours (and, for the scatter, over samples).":
+            lambda samples, x: [_parts(samples, x)[0] * x.numel(), _parts(samples, x)[1] * samples.numel()],
     },
-    probes=((random(4, 3, 5, 6),), (random(2, 3, 4, 3),)),
-    praise="Bright in your map is what the blurry picture does not tell.",
+    probes=((random(4, 3, 5, 6), random(3, 5, 6)), (random(2, 3, 4, 3), random(4, 3, 4)[1:].mT)),
+    praise="So it is for any sampler. Averaging takes away the second part; the first it leaves.",
 )  # fmt: skip
 
 
@@ -158,7 +165,7 @@ level_entropy = Checker(
             lambda levels: _bits(levels) * levels.numel(),
     },
     probes=((torch.tensor([[3, 3, 7], [3, 0, 255]]),), (torch.tensor([-20, 0, 0, 0, 0, 0, 1, 0]),)),
-    praise="What is nearly always zero needs few bits: that is why a residual is easier to draw than a picture.",
+    praise="What is nearly always zero needs few bits. Whether it is easier to draw as well, entropy does not say.",
 )  # fmt: skip
 
 
@@ -233,5 +240,5 @@ moving_average = Checker(
             + sum(row * decay ** (len(weights) - 1 - i) for i, row in enumerate(weights) if i),
     },
     probes=((random(6, 4), 0.9), (random(3, 2), 0.6)),
-    praise="One line a step, no gradient, and a copy of the weights: the cheapest improvement in deep learning.",
+    praise="One line a step and a copy of the weights. Whether it improves anything, see 'Averaging weights'.",
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -429,39 +429,36 @@ reachable_contrast = Checker(
 )  # fmt: skip
 
 
-# Wilson's interval of a failure rate: (failures, runs) -> (low, high)
+# Runs without a failure until Wilson's interval of their rate ends below: rate -> number of runs
 
 
-def _wilson(failures: int, runs: int, z: float = 1.96, inner: float = 1, scale: float = 1, shift: float = 1) -> Any:
-    """inner, scale and shift are 0 where a term is forgotten: under the root, the division, in the middle."""
-    share = failures / runs
-    half = z * np.sqrt(share * (1 - share) / runs + inner * z**2 / (4 * runs**2))
-    middle = share + shift * z**2 / (2 * runs)
-    return (middle - half) / (1 + scale * z**2 / runs), (middle + half) / (1 + scale * z**2 / runs)
+Z = 1.96
 
 
-failure_interval = Checker(
-    right=_wilson,
+def _clean_runs(rate: float) -> int:
+    """Wilson's upper end for no failure in n runs is z² / (n + z²)."""
+    return math.floor(Z**2 * (1 / rate - 1)) + 1
+
+
+clean_runs_needed = Checker(
+    right=_clean_runs,
     mistakes={
-        "That is the naive interval: for no failure at all it has no width. Mind the three terms with z².":
-            lambda failures, runs: _wilson(failures, runs, inner=0, scale=0, shift=0),
-        "The division by 1 + z²/n is missing: the interval may then leave 0 to 1.":
-            lambda failures, runs: _wilson(failures, runs, scale=0),
-        "You divide the half width only: the middle is divided by 1 + z²/n, too.": lambda failures, runs: (
-            (failures + 1.96**2 / 2) / runs - np.ptp(_wilson(failures, runs)) / 2,
-            (failures + 1.96**2 / 2) / runs + np.ptp(_wilson(failures, runs)) / 2),
-        "The interval stands around p. Its middle is drawn towards one half: add z²/(2n).":
-            lambda failures, runs: _wilson(failures, runs, shift=0),
-        "Under the root, z²/(4n²) is missing: it is what gives 0 failures a width.":
-            lambda failures, runs: _wilson(failures, runs, inner=0),
-        "z² is 1.96² = 3.84, not 1.96: square it.": lambda failures, runs: (
-            lambda share, half: ((share + 0.98 / runs - half) / (1 + 1.96 / runs),
-                                 (share + 0.98 / runs + half) / (1 + 1.96 / runs)))(
-            failures / runs, 1.96 * np.sqrt(failures / runs * (1 - failures / runs) / runs + 0.49 / runs**2)),
-        "Swapped: the lower end comes first.": lambda failures, runs: _wilson(failures, runs)[::-1],
+        "One run short: that many still leave the end above the rate. Round up.": lambda rate: _clean_runs(rate) - 1,
+        "One run too many: with one less, the end is below the rate already.": lambda rate: _clean_runs(rate) + 1,
+        "A number of runs is a whole one: round up.": lambda rate: Z**2 * (1 / rate - 1),
+        "z² is 1.96² = 3.84, not 1.96: square it.": lambda rate: math.ceil(Z * (1 / rate - 1)),
+        "You take z²/n for the end, which is z²/(n + z²): the interval is divided by 1 + z²/n.": lambda rate:
+            math.ceil(Z**2 / rate),
+        "That is the rule of three, which asks from which rate on 0 failures have less than 5 % probability: one side "
+        "only, and another interval. Take Wilson's upper end.": lambda rate: math.ceil(3 / rate),
+        "That is the exact interval of Clopper and Pearson, not Wilson's.": lambda rate:
+            math.ceil(math.log(0.025) / math.log(1 - rate)),
+        "That is the naive interval, which has no width after a single run without a failure. Take Wilson's.":
+            lambda rate: 1,
+        "You look at the lower end, which is zero from the start: use `.high`.": lambda rate: 0,
     },
-    probes=((0.0, 8.0), (3.0, 8.0), (5.0, 48.0)),
-    praise="For 0 of 8 it ends at a third. `metrics.rate_interval` is the same.",
+    probes=((0.02,), (0.1,), (0.5,)),
+    praise="35 runs without a failure for one in ten, and eight of them for one in three.",
 )  # fmt: skip
 
 

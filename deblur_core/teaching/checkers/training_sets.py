@@ -131,6 +131,6 @@ share_of_ceiling = Checker(
     probes=((25 + random(3, 4), 25.6 + random(4, 3).T, 26.3 + random(5, 4)[:3]),
             (28 + random(2, 5), 27.9 + random(5, 2).T, 28.8 + random(3, 5)[1:]),
             (27 + random(3, 4), 26.7 + random(4, 3).T, 26.1 + random(5, 4)[:3])),
-    praise="Only where new cameras clearly help: near 1 nobody needs to film again; at 0 the synthesised blur was "
-    "wasted; below, it did harm.",
+    praise="This number means something only where new cameras clearly help. Near 1, synthesised blur replaces "
+    "filming; at 0 it was useless; below 0 it did harm.",
 )  # fmt: skip
