@@ -109,6 +109,8 @@ def test_order_of_cells(name):
     landmarks = [asserts[0], collected[0], sliders[0], position("Exercises"), exercises[0], exercises[-1],
                  *map(position, SECTIONS[2:])]  # fmt: skip
     assert landmarks == sorted(landmarks)
+    answer = position("The answer, so far")
+    assert answer < position("Exercises") and cells[answer + 1].metadata.tags == ["answer"]
     assert 2 <= len(exercises) <= 3 and position("Where to read on") == len(cells) - 1
 
 

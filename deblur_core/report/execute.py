@@ -64,8 +64,10 @@ def execute(notebook: Path, profile: str, output: Path) -> None:
 
 
 def to_html(notebook, name: str) -> str:
-    """A page that is the same whenever the outputs are: no progress bars, no live widgets, no random ids."""
+    """A page that is the same whenever the outputs are: no progress bars, no live widgets, no random ids. Cells tagged
+    "answer" show what they say alone."""
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
 
     notebook.metadata.pop("widgets", None)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
@@ -80,6 +82,8 @@ def to_html(notebook, name: str) -> str:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _is_static(output)]
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    # Of an answer people want the words, not the code that looks up its numbers.
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags={"answer"}), enabled=True)
     body, _ = exporter.from_notebook_node(notebook)
     back = '<p><a href="../index.html">Report</a></p>\n'
     return page(name, back + lighter(body))

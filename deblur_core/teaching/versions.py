@@ -42,7 +42,9 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         }
     )
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
+        tags = cell.metadata.get("tags", [])
+        folded = {"jupyter": {"source_hidden": True}} if "answer" in tags else {}
+        cell.metadata = nbformat.from_dict(folded | ({"tags": tags} if tags else {}))
         if cell.cell_type == "code":
             cell.outputs = cell.outputs if CHECKED in cell.source else []
             cell.execution_count = 1 if cell.outputs else None  # nbval takes None with outputs for a mistake

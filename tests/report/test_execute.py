@@ -33,10 +33,12 @@ def test_page_shows_prose_code_and_output_but_nothing_that_varies(tmp_path, monk
         nbformat.v4.new_markdown_cell("# B\n\n$y = k * x_i$, $$\\frac{a * b}{c}$$ or `$HOME`\n\n[next](02_next.ipynb)"),
         nbformat.v4.new_code_cell("import sys\nprint('ran at', profile)\nprint('12 % done', file=sys.stderr)"),
         nbformat.v4.new_code_cell("import ipywidgets\nipywidgets.IntSlider()"),
+        nbformat.v4.new_code_cell("looked_up = 6\nprint(7 * looked_up)", metadata={"tags": ["answer"]}),
     )
     execute(notebook, "smoke", tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     assert 'href="02_next.html"' in page  # pages lead to pages
+    assert "42" in page and "looked_up" not in page
     assert "ran at smoke" in page and "<h1" in page and "<script" not in page
     assert "laptop" not in page, "of the parameters, only those that it ran with"
     assert page.count("<math") == 2 and "<mfrac>" in page and "<em>" not in page and "$HOME" in page
