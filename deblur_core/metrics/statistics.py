@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from deblur_core.errors import DeblurError, UsageError
+from deblur_core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     """
     values = np.asarray(values, dtype=np.float64).ravel()
     if not np.isfinite(values).all():
-        raise DeblurError("an interval needs finite values, not NaN or infinity: look at the runs behind them")
+        raise UsageError("an interval needs finite values, not NaN or infinity: look at the runs behind them")
     n = len(values)
     if n < 2:
         return Interval(float(values[0]) if n else nan, -inf, inf, n)

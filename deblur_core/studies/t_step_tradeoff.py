@@ -890,7 +890,7 @@ def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[st
     measured = [name for name in (LPIPS, NIQE) if None not in (single.mean(name), regression.mean(name))]
     if LPIPS in measured:
         digits = {name: digits for name, _, digits in MEASURES}
-        rivals = [name for name in RIVALS if name in ends]
+        rivals = [name for name in RIVALS if name in ends and all(ends[name].scores.get(m) for m in measured)]
         compared = (
             f"{name} {single.cell(name, digits[name])} against "
             + ", ".join(f"{ends[rival].cell(name, digits[name])} ({rival})" for rival in rivals)
@@ -906,7 +906,7 @@ def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[st
 
 
 def _elsewhere_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> Evidence:
-    rivals = [name for name in RIVALS if name in ends]
+    rivals = [name for name in RIVALS if name in ends and ends[name].scores.get(LPIPS)]
     comparisons = (
         better(f"LPIPS, {rival} − {name}", LPIPS, ends[name], ends[rival])
         for rival in rivals
