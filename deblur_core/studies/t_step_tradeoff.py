@@ -729,10 +729,11 @@ def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
         """places: of the numbers, to the left (-1) or right of the points and above (1) or below, in turn."""
         if not chosen:
             return
-        at = [(row.mean("psnr"), row.mean(measure)) for row in chosen.values()]
+        at = [(row.mean("psnr"), math.nan if row.mean(measure) is None else row.mean(measure))
+              for row in chosen.values()]  # fmt: skip
         axes.plot(*zip(*at, strict=True), style, color=color, markersize=4, label=label)
         if measure == KID:
-            axes.errorbar(*zip(*at, strict=True), [row.kid[1] for row in chosen.values() if row.kid], fmt="none",
+            axes.errorbar(*zip(*at, strict=True), [row.kid[1] if row.kid else 0.0 for row in chosen.values()], fmt="none",
                           ecolor=color, elinewidth=0.5, alpha=0.5)  # fmt: skip
         ends = {0, len(at) - 1}
         for place, number, (right, up) in [zipped for i, zipped in enumerate(zip(at, numbers, cycle(places)))
