@@ -734,7 +734,8 @@ def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
         axes.plot(*zip(*at, strict=True), style, color=color, markersize=4, label=label)
         if measure == KID:
             bars = [row.kid[1] if row.kid else 0.0 for row in chosen.values()]
-            axes.errorbar(*zip(*at, strict=True), bars, fmt="none", ecolor=color, elinewidth=0.5, alpha=0.5)  # fmt: skip
+            bars = [row.kid[1] if row.kid else 0.0 for row in chosen.values()]
+            axes.errorbar(*zip(*at, strict=True), bars, fmt="none", ecolor=color, elinewidth=0.5, alpha=0.5)
         ends = {0, len(at) - 1}
         for place, number, (right, up) in [zipped for i, zipped in enumerate(zip(at, numbers, cycle(places)))
                                            if i in ends]:  # fmt: skip
