@@ -18,6 +18,26 @@ from typing import Any, NoReturn
 from deblur_core import __version__
 from deblur_core.errors import DeblurError, UsageError
 
+COUNTED = (
+    "models.selfdeblur",
+    "models.kernel_space",
+    "models.refinement",
+    "models.srn",
+    "models.xydeblur",
+    "models.backbones",
+)
+"""Modules whose `variants` are the networks that `deblur models` counts."""
+BENCHMARKS = (
+    "blur.benchmark",
+    "models.xydeblur_benchmark",
+    "solvers.benchmark",
+    "solvers.selfdeblur_benchmark",
+    "solvers.kernel_space_benchmark",
+    "solvers.refinement_benchmark",
+    "training_benchmark",
+)
+"""Modules whose `rows` are those of `deblur bench`."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 failed, 2 wrong usage, 130 interrupted."""
@@ -314,11 +334,10 @@ def _models(arguments: argparse.Namespace) -> None:
 
     if min(arguments.size) < 1:
         raise UsageError(f"A picture of {arguments.size[0]} x {arguments.size[1]} pixels does not exist.")
-    modules = _modules_with("models", "variants")
     with torch.device("meta"):  # weights that are only counted
         rows = [
             {"model": name, "parameters": count_parameters(network), "macs": count_macs(network, *inputs)}
-            for module in modules
+            for module in _modules(COUNTED)
             for name, network, inputs in module.variants(*arguments.size)
         ]
     if not arguments.json:
@@ -328,9 +347,7 @@ def _models(arguments: argparse.Namespace) -> None:
 
 def _bench(arguments: argparse.Namespace) -> None:
     device = _device(arguments.device)
-    rows = [row for package in ("blur", "models", "solvers", "training_benchmark")
-            for module in _modules_with(package, "rows")
-            for row in module.rows(device)]  # fmt: skip
+    rows = [row for module in _modules(BENCHMARKS) for row in module.rows(device)]
     _print_rows(rows, arguments.json)
 
 
@@ -383,15 +400,8 @@ def _doctor(arguments: argparse.Namespace) -> None:
             print(f"{name:20} {fact}")
 
 
-def _modules_with(package: str, attribute: str) -> list[Any]:
-    """The modules of deblur_core.<package>, or that module itself, that offer `attribute`; never Triton's kernels."""
-    import pkgutil
-
-    parent = import_module(f"deblur_core.{package}")
-    inside = [found.name for found in pkgutil.iter_modules(getattr(parent, "__path__", []))
-              if not found.name.startswith("triton_")]  # fmt: skip
-    modules = [import_module(f"{parent.__name__}.{name}") for name in inside] or [parent]
-    return [module for module in modules if hasattr(module, attribute)]
+def _modules(names: Sequence[str]) -> list[Any]:
+    return [import_module(f"deblur_core.{name}") for name in names]
 
 
 def _device(name: str | None) -> str:

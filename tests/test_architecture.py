@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from deblur_core import studies
+from deblur_core import cli, studies
 from deblur_core.report.build import build
 from deblur_core.runs import Store
 
@@ -71,6 +71,12 @@ for module in pkgutil.walk_packages(deblur_core.__path__, "deblur_core."):
     if ".triton_" not in module.name:  # GPU kernels, imported when they are called
         __import__(module.name)
 from deblur_core import cli
-sys.exit(cli.main(["models", "--size", "64", "64"]) or (not cli._modules_with("blur", "rows")))
+sys.exit(cli.main(["models", "--size", "64", "64"]) or not all(module.rows for module in cli._modules(cli.BENCHMARKS)))
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent).returncode == 0
+
+
+def test_the_command_knows_every_benchmark_and_every_network_to_count():
+    for known, folder, what in ((cli.BENCHMARKS, ".", "rows("), (cli.COUNTED, "models", "variants(")):
+        files = [path for path in (PACKAGE / folder).rglob("*.py") if f"\ndef {what}" in path.read_text("utf-8")]
+        assert {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files} == set(known)

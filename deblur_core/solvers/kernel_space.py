@@ -11,8 +11,8 @@ network takes in turn: here it is one. The released code takes joint steps and m
 at first, then P, with P the difference of VGG-19 features and weights 5e-5, then 5e-4 for the un-squared norm of k, and
 0.02, then 0.05 for the prior. Its G_x pads with zeros because of a misspelt option, here it mirrors the border. The
 VGG-19 weights are not part of this project: in the recipe "joint" ρ, far smaller, stands in for P, and all weights are
-ours. α = 0.66, the Sobel filters and
-their sum over the colours are the released code's; norms are of k's mean square, for k of any size.
+ours. α = 0.66, the Sobel filters and their sum over the colours are the released code's; norms are of k's mean square,
+for k of any size.
 
 Both networks are warmed up first: G_x until it draws y, G_k until it draws a k that was extracted. In the released code
 that is one stored kernel; here it is the mean of what the extractor says of y before and after a few camera shakes.

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -726,20 +725,20 @@ def _trade_off(axes: Any, rows: dict[Any, Row], measure: str) -> None:
 
     def points(chosen: dict[Any, Row], label: str, style: str, color: str, numbers: Sequence[Any],
                places: Sequence[tuple[int, int]]) -> None:  # fmt: skip
-        """places: of the numbers, to the left (-1) or right of the points and above (1) or below, in turn."""
-        if not chosen:
+        """Numbers stand at both ends; places: of all, to the left (-1) or right of the points and above (1) or below,
+        in turn."""
+        kept = [(str(number), row) for number, row in zip(numbers, chosen.values(), strict=True)
+                if row.mean(measure) is not None]  # fmt: skip
+        if not kept:
             return
-        at = [(row.mean("psnr"), math.nan if row.mean(measure) is None else row.mean(measure))
-              for row in chosen.values()]  # fmt: skip
+        at = [(row.mean("psnr"), row.mean(measure)) for _, row in kept]
         axes.plot(*zip(*at, strict=True), style, color=color, markersize=4, label=label)
         if measure == KID:
-            bars = [row.kid[1] if row.kid else 0.0 for row in chosen.values()]
-            bars = [row.kid[1] if row.kid else 0.0 for row in chosen.values()]
+            bars = [row.kid[1] for _, row in kept if row.kid]
             axes.errorbar(*zip(*at, strict=True), bars, fmt="none", ecolor=color, elinewidth=0.5, alpha=0.5)
-        ends = {0, len(at) - 1}
-        for place, number, (right, up) in [zipped for i, zipped in enumerate(zip(at, numbers, cycle(places)))
-                                           if i in ends]:  # fmt: skip
-            axes.annotate(str(number), place, xytext=(4 * right, 5 * up), textcoords="offset points", fontsize=6.5,
+        for i in {0, len(at) - 1}:
+            right, up = places[i % len(places)]
+            axes.annotate(kept[i][0], at[i], xytext=(4 * right, 5 * up), textcoords="offset points", fontsize=6.5,
                           color=color, ha=("center", "left", "right")[right], va="center")  # fmt: skip
 
     points(strided_, "one sample, T steps", "o-", PALETTE[0], [steps for steps, _ in strided_], [(-1, 1)])
@@ -830,17 +829,16 @@ def _time_figure(found: dict[int, dict[bool, Result]]) -> Figure:
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     found: dict[str, Evidence] = {}
-    compared = {"single", "averaged", "regression"}
-    for elsewhere, ends in enumerate((ends_of(rows_of(results)), ends_elsewhere(results))):
-        rows = {name: row for name, (_, row) in ends.items()}
-        if not compared <= rows.keys():
-            continue
-        run = of_task(results, refining.restore)[0]
-        chosen = [CHOSEN] if isinstance(run.job.settings["network"], str) else []
-        if not elsewhere:
-            found |= _ends_evidence(rows, _reduced(run), *chosen)
-        elif all(rows[name].scores.get(LPIPS) for name in compared):
-            found["C3.4"] = _elsewhere_evidence(rows, _reduced(run), *chosen)
+    compared = ("single", "averaged", "regression")
+    ends, elsewhere = (
+        {name: row for name, (_, row) in of.items()} for of in (ends_of(rows_of(results)), ends_elsewhere(results))
+    )
+    reasons = [(_reduced(run), CHOSEN if isinstance(run.job.settings["network"], str) else "")
+               for run in of_task(results, refining.restore)[:1]]  # fmt: skip
+    if all(name in ends for name in compared):
+        found |= _ends_evidence(ends, *reasons[0])
+    if all(name in elsewhere and elsewhere[name].scores.get(LPIPS) for name in compared):
+        found["C3.4"] = _elsewhere_evidence(elsewhere, *reasons[0])
     if effects := weight_effects(results):
         found["C3.6"] = _weights_evidence(effects, results)
     if arms := timed(results):
@@ -870,7 +868,7 @@ RIVALS = ("regression", "blurry")
 """Doing nothing is one: what loses to the blurry picture is no restoration."""
 
 
-def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[str, Evidence]:
+def _ends_evidence(ends: dict[str, Row], reduced: str, chosen: str) -> dict[str, Evidence]:
     single, mean, regression = (ends[name] for name in ("single", "averaged", "regression"))
     many = f"; in most steps {ends['many'].cell('psnr', 2)} dB" if "many" in ends else ""
     said = {name: f"{row.cell('psnr', 2)} dB / {row.cell('ssim', 3)}" for name, row in ends.items()}
@@ -902,12 +900,12 @@ def _ends_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> dict[st
             tuple(better(f"{name}, {rival} − single", name, single, ends[rival])
                   for rival in rivals for name in measured),
             ours="; ".join(compared),
-            reduced="; ".join([reduced, ONE_RIVAL, "KID and FID untested", *reasons]),
+            reduced="; ".join(filter(None, [reduced, ONE_RIVAL, "KID and FID untested", chosen])),
         )  # fmt: skip
     return found
 
 
-def _elsewhere_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> Evidence:
+def _elsewhere_evidence(ends: dict[str, Row], reduced: str, chosen: str) -> Evidence:
     rivals = [name for name in RIVALS if name in ends and ends[name].scores.get(LPIPS)]
     comparisons = (
         better(f"LPIPS, {rival} − {name}", LPIPS, ends[name], ends[rival])
@@ -919,7 +917,7 @@ def _elsewhere_evidence(ends: dict[str, Row], reduced: str, *reasons: str) -> Ev
     return Evidence(
         tuple(comparisons),
         ours=f"LPIPS {' / '.join(ends[name].cell(LPIPS, 3) for name in compared)}, {' / '.join(compared.values())}",
-        reduced="; ".join([reduced, ONE_RIVAL, elsewhere, *reasons]),
+        reduced="; ".join(filter(None, [reduced, ONE_RIVAL, elsewhere, chosen])),
     )
 
 

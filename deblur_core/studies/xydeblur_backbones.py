@@ -356,8 +356,9 @@ def _evidence_on_gains(found: dict[str, dict[str, list[Result]]], rivals: Sequen
             if comparison := compared(forms, network, "ours", rival):
                 comparisons.append(comparison)
                 pair = {f"{network} {form}": forms[form] for form in ("ours", rival)}
-                needed = learning.more_needed(learning.differences(forms["ours"], forms[rival]))
-                needed = needed if not learning.unlearned(pair) else ""  # seeds would not help networks that do nothing
+                # Seeds would not help networks that do nothing.
+                needed = "" if learning.unlearned(pair) else learning.more_needed(
+                    learning.differences(forms["ours"], forms[rival]))  # fmt: skip
                 used |= pair
                 said.append(f"{network} {comparison.effect:+.2f} dB over {rival}{needed and f' ({needed} needed)'}")
     if not comparisons:

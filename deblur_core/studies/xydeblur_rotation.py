@@ -394,6 +394,8 @@ def _colour_evidence(looks: dict[Arm, list[Result]]) -> Evidence:
     comparisons = (beyond(f"separate − {NOTICEABLE}", SEPARATE, 1), beyond(f"{NOTICEABLE} − rotated", ROTATED, -1))
     if comparisons[0].low <= 0 <= comparisons[0].high and (needed := runs_needed(shifted)):
         ours += f"; the first would need about {needed:,} seeds"
+    if more := len(looks[SEPARATE]) - len(looks[ROTATED]):
+        ours += f"; {more} of {len(shifted)} seeds of separate decoders were added after the others had left it open"
     return Evidence(comparisons, ours=ours)
 
 

@@ -192,7 +192,7 @@ def test_pictures_count_once_however_often_they_were_blurred():
 def test_speed_is_told_in_times():
     evidence = STUDY.evidence(made_up(faster=4.0))["C3.8"]
     assert evidence.comparisons[0].effect == pytest.approx(2.0), "log2"
-    assert "4.0 times fewer multiply-adds" in evidence.ours and "at" not in evidence.ours.split()[3:6]
+    assert "4.0 times fewer multiply-adds" in evidence.ours and "at least" not in evidence.ours
 
 
 def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed():

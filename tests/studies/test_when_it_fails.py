@@ -182,6 +182,15 @@ def test_ranks_are_of_pairs_and_the_interval_of_redrawn_pictures_or_kernels():
     assert unclear.low < 0 < unclear.high
 
 
+def test_pairs_of_one_picture_are_no_independent_ranks():
+    """Where data term and gain depend on the picture alone, 32 pairs tell as little as their four pictures."""
+    pictures = [int(name[2]) for name in pairs.PAIRS]
+    gains = {1: 1, 2: 3, 3: 2, 4: 4}
+    (found,) = study.seed_runs(seeds([[20 + gains[i]] for i in pictures], [[i] for i in pictures])).values()
+    ranks = study.rank_correlation(found)
+    assert ranks.effect == pytest.approx(0.8, abs=0.05) and ranks.low < 0 < ranks.high
+
+
 def test_points_for_kernels_have_a_column():
     (none, *others) = [r for r in made_up(lambda task, settings: 25.0) if r.job.task.endswith("restore_noisy")]
     point = result(none.job, 25.0, delta_fraction=1.0, estimated_sigma=0.02, tv_weight=0.02)
