@@ -11,14 +11,14 @@ from deblur_core.report.build import build
 from deblur_core.runs import Store
 
 PACKAGE = studies.REPOSITORY / "deblur_core"
-GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors", "randomness", "timing"}
+GROUND_FLOOR = {"blur", "data", "metrics", "models", "runs", "weights", "errors", "files", "randomness", "timing"}
 MAY_IMPORT = {
     "blur": {"errors"},
-    "data": {"blur", "errors"},
+    "data": {"blur", "errors", "files"},
     "metrics": {"blur", "data", "errors", "randomness"},
     "models": {"blur", "errors", "timing"},
-    "runs": {"errors"},
-    "weights": {"data", "errors"},
+    "runs": {"errors", "files"},
+    "weights": {"data", "errors", "files"},
     "solvers": GROUND_FLOOR,
     "studies": GROUND_FLOOR | {"solvers", "training", "trainings"},
     "report": GROUND_FLOOR | {"solvers", "studies"},

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from deblur_core.data import registry
 from deblur_core.data.builtin import BUILTIN
 from deblur_core.data.builtin_colour import BUILTIN_COLOUR
-from deblur_core.data.folders import data_folder, home, write_atomically
+from deblur_core.data.folders import data_folder, home
 from deblur_core.data.gopro import GOPRO, GOPRO_AVERAGED, open_gopro
 from deblur_core.data.images import (
     from_luma_chroma,
@@ -53,7 +53,6 @@ __all__ = [
     "to_luma_chroma",
     "to_uint8",
     "verify",
-    "write_atomically",
     "write_image",
 ]
 

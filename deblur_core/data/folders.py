@@ -1,12 +1,11 @@
-"""Where files live on this machine, and how one is written: whole or not at all."""
+"""Where files live on this machine."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from uuid import uuid4
 
-from deblur_core.errors import DeblurError, UsageError
+from deblur_core.errors import UsageError
 
 
 def home() -> Path:
@@ -34,19 +33,3 @@ def named_folder(variable: str) -> Path | None:
     if not folder.is_dir():
         raise UsageError(f"{variable} names {folder}, which is not a folder: correct it, or unset it.")
     return folder
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, creating its folder. A failure leaves `path` as it was and nothing else."""
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise DeblurError(
-            f"Cannot write {path} ({error.strerror}): make room, or choose a folder that can be written to."
-        ) from error

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from deblur_core.data.folders import write_atomically
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.files import write_atomically
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import requests
 
-from deblur_core.data.folders import data_folder, home, write_atomically
+from deblur_core.data.folders import data_folder, home
 from deblur_core.errors import DeblurError
+from deblur_core.files import write_atomically
 
 _SOURCES = {  # local folder or file -> the same at a pinned commit, or under a name with its hash
     "levin2009/": "https://raw.githubusercontent.com/csdwren/SelfDeblur/"

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
+from deblur_core.files import write_atomically
 from deblur_core.report import board, claims_page
 from deblur_core.report.page import page
 from deblur_core.runs import Job, Result, Store

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from deblur_core.data import write_atomically
 from deblur_core.errors import DeblurError
+from deblur_core.files import write_atomically
 from deblur_core.report.page import draw_formulas, lighter, page
 from deblur_core.runs import available_cores
 

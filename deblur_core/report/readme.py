@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from deblur_core.data import write_atomically
+from deblur_core.files import write_atomically
 from deblur_core.report.board import SETTINGS, summary
 
 _MARKED = re.compile(r"(<!-- (?P<name>[\w.-]+) -->)(.*?)(<!-- / -->)", re.DOTALL)

@@ -13,7 +13,6 @@ Nothing here knows what the jobs are about.
 """
 
 from .executor import default_executor, run_jobs
-from .files import StoreError
 from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
 from .provenance import available_cores, computes_in_bfloat16, provenance
 from .store import Store
@@ -25,7 +24,6 @@ __all__ = [
     "Job",
     "Result",
     "Store",
-    "StoreError",
     "available_cores",
     "computes_in_bfloat16",
     "default_executor",

@@ -23,7 +23,7 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..errors import DeblurError
-from .files import StoreError
+from ..files import WriteError
 from .job import Context, Job, Result, run_job
 from .provenance import available_cores
 from .store import Store
@@ -125,7 +125,7 @@ def _outcomes(
         for job, call in calls:
             try:
                 call()
-            except (BrokenExecutor, StoreError):
+            except (BrokenExecutor, WriteError):
                 raise
             except Exception as failure:
                 traceback.clear_frames(failure.__traceback__)  # which hold on to the job's tensors

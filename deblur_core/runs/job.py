@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..errors import DeblurError
-from .files import replacing, sha256, write
+from ..files import sha256, write_atomically
 from .provenance import provenance
 
 T = TypeVar("T")
@@ -121,8 +121,7 @@ class Checkpoint:
         buffer.seek(0)
         torch.load(buffer, weights_only=True, map_location="cpu")
         # torch.load does not notice a flipped bit, so the file begins with a checksum.
-        with replacing(self.path) as partial:
-            write(partial, sha256(buffer.getvalue()).encode() + buffer.getvalue())
+        write_atomically(self.path, sha256(buffer.getvalue()).encode() + buffer.getvalue())
 
     def load(self) -> dict[str, Any] | None:
         """The state saved last; None where there is none, or with a warning where it is damaged."""

@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock
 
 from ..errors import DeblurError, UsageError
-from .files import replacing, sha256, write, writing
+from ..files import replacing, sha256, write, writing
 from .job import Checkpoint, Job, Result, canonical
 
 _KEY = "[0-9a-f]{32}"

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import deblur_core
-from deblur_core.data import home, write_atomically
+from deblur_core.data import home
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.files import write_atomically
 from deblur_core.runs import Job, Result, Store, run_jobs
 from deblur_core.studies.study import PROFILES, Figure, Study, Table, of_task
 

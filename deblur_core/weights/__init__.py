@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from deblur_core.data import write_atomically
 from deblur_core.data.folders import named_folder
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.files import write_atomically
 
 FOLDER = Path(__file__).parent
 Network = TypeVar("Network", bound=nn.Module)

@@ -10,7 +10,8 @@ import torch
 import toy_tasks
 
 from deblur_core.errors import DeblurError
-from deblur_core.runs import Job, Store, StoreError, available_cores, default_executor, run_job, run_jobs
+from deblur_core.files import WriteError
+from deblur_core.runs import Job, Store, available_cores, default_executor, run_job, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_a_full_disk_ends_the_run_at_once(store, trace, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match="No space"):
+    with monkeypatch.context() as patch, pytest.raises(WriteError, match="No space"):
         patch.setattr("os.fsync", full)
         run_jobs(jobs, store)
     assert trace() == ["noise 0", "noise 1"], "no work is begun that could not be kept"

@@ -16,7 +16,8 @@ import pytest
 import toy_tasks
 
 from deblur_core.errors import DeblurError, UsageError
-from deblur_core.runs import Job, Result, Store, StoreError, run_job
+from deblur_core.files import WriteError
+from deblur_core.runs import Job, Result, Store, run_job
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +154,7 @@ def refuse(number):
 @pytest.mark.parametrize("call", ["os.fsync", "os.replace", "os.mkdir"])
 def test_full_or_read_only_folder_is_one_sentence(store, results, monkeypatch, call, number):
     store.put(results[0])
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match=os.strerror(number)) as raised:
+    with monkeypatch.context() as patch, pytest.raises(WriteError, match=os.strerror(number)) as raised:
         patch.setattr(call, refuse(number))
         store.put(results[1])
     assert "DEBLUR_HOME" in str(raised.value) and "\n" not in str(raised.value)
@@ -171,14 +172,14 @@ def test_a_folder_that_cannot_be(tmp_path, results):
         lambda: store.checkpoint(results[0].job).save({"step": 1}),
         lambda: Store(tmp_path).pack(store.root / "pack.zip"),
     ):
-        with pytest.raises(StoreError, match="Cannot write below"):
+        with pytest.raises(WriteError, match="Cannot write below"):
             attempt()
 
 
 def test_full_disk_keeps_the_checkpoint_before(store, results, monkeypatch):
     checkpoint = store.checkpoint(results[0].job)
     checkpoint.save({"step": 1})
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match="No space"):
+    with monkeypatch.context() as patch, pytest.raises(WriteError, match="No space"):
         patch.setattr("os.fsync", refuse(errno.ENOSPC))
         checkpoint.save({"step": 2})
     assert checkpoint.load() == {"step": 1}

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from ..errors import DeblurError
+from .errors import DeblurError
 
 
-class StoreError(DeblurError):
-    """The results folder cannot be written, so no further job could be kept."""
+class WriteError(DeblurError):
+    """The system refuses to write: results could not be kept, nor those of any further job."""
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        raise WriteError(
             f"Cannot write below {folder} ({error.strerror or error}): make room there, "
             "or choose a folder that can be written (DEBLUR_HOME for results)."
         ) from error
@@ -37,16 +38,21 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what takes the place of `path`, in one step, if all went well. One writer at a time."""
+    """Where to write what takes the place of `path`, in one step, if all went well; else `path` stays as it was."""
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
+        partial = path.with_name(f".{path.name}.{uuid4().hex}")  # its own, for several may write the same file
         try:
             yield partial
             os.replace(partial, path)
-        except BaseException:
+        finally:
             partial.unlink(missing_ok=True)
-            raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, creating its folder."""
+    with replacing(path) as partial:
+        write(partial, content)
 
 
 def sha256(data: bytes) -> str:
