@@ -23,8 +23,8 @@ from deblur_core.models.kernel_space import KernelSpace, kernel_space_loss
 from deblur_core.models.refinement import Refinement, preset, refinement_loss, regression_loss
 from deblur_core.models.srn import SRN, srn_loss
 from deblur_core.models.xydeblur import XYDeblur
-from deblur_core.runs import Context, Job, Result, Store, from_settings, run_job, task
-from deblur_core.runs.job import canonical
+from deblur_core.runs import Context, Job, Result, Store, from_settings, run_stored, task
+from deblur_core.runs.job import canonical, unwatched
 from deblur_core.training import Batch, Loss, Settings, seeded, start_quietly, train
 from deblur_core.training_data import Data, blurred_alike, digest, restoration_pairs
 
@@ -270,7 +270,7 @@ def train_and_save(
     seed: int = 0,
     device: str = "cpu",
     folder: Path | None = None,
-    progress: Callable[..., None] | None = None,
+    progress: Callable[..., None] = unwatched,
 ) -> tuple[Path, dict[str, Any]]:
     """Train a model and write its weights and card to `folder` (default: weights/ in DEBLUR_HOME); returns both.
 
@@ -294,21 +294,9 @@ def train_and_save(
         seed=seed,
         **({"profile": profile} if chosen.whole and profile == "paper" else {}),
     )
-    result = _run(job, device, progress)
+    result = run_stored(job, Store(home()), device, progress)
     tensors = {name: torch.from_numpy(array) for name, array in result.arrays.items()}
     return weights.save(model, tensors, _card(result, profile), folder or home() / "weights"), result.values
-
-
-def _run(job: Job, device: str, progress: Callable[..., None] | None) -> Result:
-    store = Store(home())
-    with store.lock(job):
-        if (found := store.get(job)) is None:
-            checkpoint = store.checkpoint(job)
-            context = Context(device, checkpoint)
-            found = run_job(job, replace(context, progress=progress) if progress else context)
-            store.put(found)
-            checkpoint.drop()
-    return found
 
 
 def _card(result: Result, profile: str) -> dict[str, Any]:

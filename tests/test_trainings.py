@@ -112,7 +112,7 @@ def test_steps_seed_and_data_change_the_weights_and_a_repetition_does_not(apart)
 def test_a_training_that_reads_shipped_weights_is_done_again_when_they_change(monkeypatch):
     monkeypatch.setitem(trainings.TRAININGS, "tiny", replace(trainings.get("tiny"), reads=("kernel_space",)))
     done, card = [], weights.card("kernel_space")
-    monkeypatch.setattr(trainings, "_run", lambda job, *options: done.append(job.key))
+    monkeypatch.setattr(trainings, "run_stored", lambda job, *options: done.append(job.key))
     for sha256 in (card["sha256"], card["sha256"], "another"):
         monkeypatch.setattr(weights, "card", lambda name, sha256=sha256: card | {"sha256": sha256})
         with pytest.raises(AttributeError):  # a result was not made
@@ -226,7 +226,7 @@ def test_the_paper_s_profile_trains_a_network_of_the_paper_s_size(model, paramet
     with torch.device("meta"):
         assert count_parameters(chosen.build("paper")) == pytest.approx(parameters, rel=0.005)
     keys = []
-    monkeypatch.setattr(trainings, "_run", lambda job, *options: keys.append(job.settings.get("profile")))
+    monkeypatch.setattr(trainings, "run_stored", lambda job, *options: keys.append(job.settings.get("profile")))
     for profile in ("laptop", "paper"):
         with pytest.raises(AttributeError):  # a result was not made
             trainings.train_and_save(model, profile, sources=("builtin",))

@@ -12,7 +12,7 @@
 Nothing here knows what the jobs are about.
 """
 
-from .executor import default_executor, run_jobs
+from .executor import default_executor, run_jobs, run_stored
 from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
 from .provenance import available_cores, computes_in_bfloat16, provenance
 from .store import Store
@@ -32,5 +32,6 @@ __all__ = [
     "provenance",
     "run_job",
     "run_jobs",
+    "run_stored",
     "task",
 ]

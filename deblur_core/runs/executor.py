@@ -24,7 +24,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..errors import DeblurError
 from ..files import WriteError
-from .job import Context, Job, Result, run_job
+from .job import Context, Job, Result, run_job, unwatched
 from .provenance import available_cores
 from .store import Store
 from .streams import MOST_THREADS, own_stream
@@ -70,6 +70,18 @@ def run_jobs(
             f"{len(failures)} of {len(results)} jobs failed, the others are kept; the first, {first}: {said}"
         ) from reason
     return [results[job] for job in jobs]  # type: ignore[misc]
+
+
+def run_stored(job: Job, store: Store, device: str = "cpu", progress: Callable[..., None] = unwatched) -> Result:
+    """The result of one job, computed where the store has none; what it builds on comes by the same way."""
+    with store.lock(job), own_stream(device):
+        checkpoint = store.checkpoint(job)
+        if (found := store.get(job)) is None:  # looked up here, for who held the lock may just have finished it
+            needed = partial(run_stored, store=store, device=device)
+            found = run_job(job, Context(device, checkpoint, progress, needed))
+            store.put(found)
+        checkpoint.drop()
+    return found
 
 
 @contextmanager
@@ -139,16 +151,4 @@ def _outcomes(
 
 def _compute(job: Job, store: Store, device: str) -> None:
     """Runs in a worker. The result travels through the store, so nothing large passes between processes."""
-    with store.lock(job), own_stream(device):
-        checkpoint = store.checkpoint(job)
-        if store.get(job) is None:  # another run may have finished it while this one waited for the lock
-            store.put(run_job(job, Context(device, checkpoint, result=partial(_result, store=store, device=device))))
-        checkpoint.drop()
-
-
-def _result(job: Job, store: Store, device: str) -> Result:
-    if store.get(job) is None:
-        _compute(job, store, device)
-    result = store.get(job)
-    assert result is not None
-    return result
+    run_stored(job, store, device)

@@ -139,7 +139,7 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-def _unwatched(step: int, total: int, **info: Any) -> None:
+def unwatched(step: int, total: int, **info: Any) -> None:
     pass
 
 
@@ -157,7 +157,7 @@ class Context:
 
     device: str = "cpu"
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    progress: Callable[..., None] = _unwatched  # called as progress(step, total, **info)
+    progress: Callable[..., None] = unwatched  # called as progress(step, total, **info)
     result: Callable[[Job], Result] = _computed_anew
 
 
