@@ -15,6 +15,7 @@ from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import pairs
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.pairs import PAIRS, mean_over_pairs, over_pairs
+from deblur_core.studies.printed import TABLE_1
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, subplots
 
@@ -70,8 +71,8 @@ CAPTION = (
 
 def tables(results: list[Result]) -> list[Table]:
     rows: list[tuple[object, ...]] = [
-        ("paper", "alternating (SelfDeblur-A)", None, None, "30.53", "0.8748", None, None, None),
-        ("paper", "joint (SelfDeblur-J)", None, None, "33.07", "0.9313", None, None, None),
+        ("paper", f"{arm} (SelfDeblur-{arm[0].upper()})", None, None, f"{psnr:.2f}", f"{ssim:.4f}", *[None] * 3)
+        for arm, (psnr, ssim) in TABLE_1.items()
     ]
     found = arms(results)
     if found["joint"]:

@@ -24,9 +24,9 @@ from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import classical, large_picture, nonblind, selfdeblur
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, recipe
 from deblur_core.studies import pairs
-from deblur_core.studies.audit import CATEGORIES, OWN, TABLE_4
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.levin_benchmark import WEIGHT
+from deblur_core.studies.printed import CATEGORIES, OWN, TABLE_4
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
