@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur_core.blur import nonuniform
-from deblur_core.data.gopro import may_train
+from deblur_core.data.training_pairs import check_picture
 from deblur_core.errors import UsageError
 
 Filmed = tuple[Tensor, list[tuple[Tensor, float]]]
@@ -67,13 +67,7 @@ def camera_pairs(
 
 def _window(name: str, picture: Tensor, side: int, random: np.random.Generator) -> Tensor:
     """(1, 3, side, side) in [0, 1]."""
-    if not may_train(name):
-        raise UsageError(f"{name} belongs to the official GoPro test split: nothing is trained on it.")
-    if min(picture.shape[1:]) < side:
-        raise UsageError(
-            f"{name} has {picture.shape[2]} x {picture.shape[1]} pixels, and a pair with what blurs into it needs "
-            f"{side}: leave the picture out, or make smaller pairs."
-        )
+    check_picture(name, picture, side, "pair")
     top, left = (int(random.integers(n - side, endpoint=True)) for n in picture.shape[1:])
     return picture[None, :, top : top + side, left : left + side].float() / 255
 

@@ -231,11 +231,16 @@ def _on_device(pictures: Mapping[str, Tensor], side: int, device: str) -> list[T
     if not pictures:
         raise UsageError("There is no picture to train on: name another source.")
     for name, picture in pictures.items():
-        if not may_train(name):
-            raise UsageError(f"{name} belongs to the official GoPro test split: nothing is trained on it.")
-        if min(picture.shape[1:]) < side:
-            raise UsageError(
-                f"{name} has {picture.shape[2]} x {picture.shape[1]} pixels, and a crop with what blurs into it needs "
-                f"{side}: leave the picture out, or train on smaller crops."
-            )
+        check_picture(name, picture, side, "crop")
     return [picture.to(device) for picture in pictures.values()]
+
+
+def check_picture(name: str, picture: Tensor, side: int, part: str) -> None:
+    """Raises UsageError for a picture (c, h, w) of the official test split, and where a part does not fit into it."""
+    if not may_train(name):
+        raise UsageError(f"{name} belongs to the official GoPro test split: nothing is trained on it.")
+    if min(picture.shape[1:]) < side:
+        raise UsageError(
+            f"{name} has {picture.shape[2]} x {picture.shape[1]} pixels, and a {part} with what blurs into it needs "
+            f"{side}: leave the picture out, or make smaller {part}s."
+        )

@@ -17,7 +17,6 @@ from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers.rounding import gradient_errors
 from deblur_core.solvers.selfdeblur import Recipe
 from deblur_core.studies import pairs
-from deblur_core.studies.claims import Evidence
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, subplots
 
@@ -142,11 +141,7 @@ def figures(results: list[Result]) -> list[Figure]:
     return [Figure("precision", figure, caption)]
 
 
-def evidence(results: list[Result]) -> dict[str, Evidence]:
-    return {}
-
-
 STUDY = Study(
     "precision", "bfloat16 against float32 (SelfDeblur)", "selfdeblur", "07_auditing_the_numbers",
-    PROFILES, jobs, tables, figures, evidence,
+    PROFILES, jobs, tables, figures,
 )  # fmt: skip

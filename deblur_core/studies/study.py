@@ -118,7 +118,7 @@ class Study:
     jobs: Callable[[Any], list[Job]]
     tables: Callable[[list[Result]], list[Table]]
     figures: Callable[[list[Result]], list[Figure]]
-    evidence: Callable[[list[Result]], dict[str, Evidence]]
+    evidence: Callable[[list[Result]], dict[str, Evidence]] = lambda results: {}
     claims: Sequence[str] = ()
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ from math import isfinite
 
 from deblur_core.runs import Job, Result
 from deblur_core.studies import joint_vs_alternating, pairs
-from deblur_core.studies.claims import Evidence
 from deblur_core.studies.joint_vs_alternating import Profile
 from deblur_core.studies.study import Figure, Study, Table
 from deblur_core.studies.style import PALETTE, show_image, subplots
@@ -138,10 +137,6 @@ def pipeline() -> Figure:
     return Figure("pipeline", figure, caption)
 
 
-def evidence(results: list[Result]) -> dict[str, Evidence]:
-    return {}
-
-
 STUDY = Study(
     "trajectory",
     "How picture and kernel emerge (SelfDeblur, Figure 3)",
@@ -151,5 +146,4 @@ STUDY = Study(
     jobs,
     tables,
     figures,
-    evidence,
 )

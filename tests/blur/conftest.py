@@ -1,11 +1,6 @@
-"""Triton's interpreter for these tests, without touching the rest of the test session.
+"""Triton's interpreter for these tests: the interpreted copy of the module is put in the place from which the operator
+imports it, for one test at a time."""
 
-`@triton.jit` decides at decoration whether a kernel is interpreted, so a second copy of the module is loaded
-under TRITON_INTERPRET=1 and put in the place from which the operator imports it, for one test at a time.
-"""
-
-import importlib.util
-import os
 import sys
 
 import pytest
@@ -15,13 +10,8 @@ NAME = "deblur_core.blur.triton_convolve"
 
 
 @pytest.fixture(scope="session")
-def interpreted_module():
-    pytest.importorskip("triton", reason="Triton is not installed")
-    spec = importlib.util.find_spec(NAME)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "TRITON_INTERPRET", "1")
-        spec.loader.exec_module(module)
+def interpreted_module(interpreted):
+    module = interpreted(NAME)
     try:
         module.correlate(torch.ones(1, 1, 1), torch.ones(1, 1, 1))
     except Exception as error:  # Triton's InterpreterError, from Triton 3.6 under NumPy 2.4
