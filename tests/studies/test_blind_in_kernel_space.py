@@ -198,9 +198,3 @@ def test_tables_and_figures_take_any_subset(results):
     assert {"pictures", "cost"} <= names <= {"pictures", "cost", "lpips"}
     assert "pictures" not in {figure.name for figure in STUDY.figures(bare)}
     assert metrics.available("LPIPS (AlexNet)")[0] == (set(STUDY.evidence(results)) != set())
-
-
-def test_profiles_have_each_job_once():
-    for profile in studies.PROFILES:
-        jobs = studies.jobs(STUDY, profile)
-        assert len({job.key for job in jobs}) == len(jobs)

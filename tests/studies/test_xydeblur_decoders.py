@@ -163,5 +163,5 @@ def test_tables_and_figures_take_any_subset(results):
             assert figure.caption
     drawn = [figure.name for figure in STUDY.figures(results)]
     assert drawn == ["decoders", "pictures", "shipped"] and len(STUDY.figures(bare)) == 1
-    assert STUDY.evidence([]) == {} == STUDY.evidence(results[:3])
+    assert STUDY.evidence(results[:3]) == {}
     assert set(STUDY.evidence(results)) == set(STUDY.claims)
