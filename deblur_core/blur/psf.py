@@ -54,17 +54,6 @@ def linear_motion(size: int, length: float, angle: float) -> Tensor:
     return rasterize(direction[:, None] * along, size)
 
 
-def disk(size: int, radius: float) -> Tensor:
-    """Defocus by a round aperture: a uniform disk of `radius` pixels, its edge weighted by area."""
-    _check_size(size)
-    if not 0.5 <= radius <= size / 2:
-        raise UsageError(f"A disk in a {size}x{size} kernel has a radius of 0.5 to {size / 2}, not {radius}.")
-    fine = 32
-    offset = (torch.arange(size * fine) + 0.5) / fine - size / 2
-    inside = offset[:, None] ** 2 + offset**2 <= radius**2
-    return _normalized(inside.double().reshape(size, fine, size, fine).mean((1, 3)))
-
-
 def gaussian(size: int, sigma: float) -> Tensor:
     """A Gaussian of standard deviation `sigma` pixels, sampled at pixel centres and cut off at the border."""
     _check_size(size)

@@ -36,11 +36,6 @@ def _leaning(rows: list[dict]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in SETTINGS if counts[name]) or "none"
 
 
-def names(text: str) -> set[str]:
-    """The facts that `text` asks for."""
-    return {match["name"] for match in _MARKED.finditer(text)}
-
-
 def fill(text: str, found: dict[str, str]) -> str:
     """Put every fact between its markers `<!-- name --><!-- / -->`; what is not known yet stays as it is."""
     return _MARKED.sub(lambda match: f"{match[1]}{found.get(match['name'], match[3])}{match[4]}", text)

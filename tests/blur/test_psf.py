@@ -12,7 +12,6 @@ KERNELS = [
     psf.camera_shake(15, 3, extent=1.0, jerks=10),
     *(psf.linear_motion(15, 14, angle) for angle in (0, 30, 45, 90, 200)),
     psf.linear_motion(5, 0, 10),
-    *(psf.disk(13, radius) for radius in (0.5, 1, 3.3, 6.5)),
     psf.gaussian(15, 2.0),
     psf.gaussian(3, 50),
     psf.delta(7),
@@ -78,14 +77,12 @@ def test_known_kernel_pixels():
     assert up_right[0:4, 5:9].sum() > 0.3 and up_right[0:4, 0:4].sum() == 0
     assert psf.delta(3)[0, 1, 1] == 1
     assert torch.allclose(psf.linear_motion(5, 0, 70), psf.delta(5))
-    assert torch.allclose(psf.disk(3, 0.5), psf.delta(3))
 
 
 def test_spread_matches_the_continuous_kernel():
-    """Variance per axis: length^2 / 12 of a line, radius^2 / 4 of a disk, sigma^2 of a Gaussian."""
+    """Variance per axis: length^2 / 12 of a line, sigma^2 of a Gaussian."""
     line = psf.linear_motion(31, 24, 30)
     assert variance(line, (-0.5, 3**0.5 / 2)) == pytest.approx(24**2 / 12, rel=0.02)
-    assert variance(psf.disk(31, 12), (1, 0)) == pytest.approx(12**2 / 4, rel=0.01)
     assert variance(psf.gaussian(31, 3), (0, 1)) == pytest.approx(9, rel=1e-3)
 
 
@@ -94,7 +91,6 @@ def test_sizes_without_a_centre_pixel_are_refused(size):
     makers = (
         lambda: psf.camera_shake(size, 0),
         lambda: psf.linear_motion(size, 0, 0),
-        lambda: psf.disk(size, 1),
         lambda: psf.gaussian(size, 1),
         lambda: psf.delta(size),
     )
@@ -106,8 +102,6 @@ def test_sizes_without_a_centre_pixel_are_refused(size):
 def test_impossible_shapes_are_refused():
     with pytest.raises(UsageError, match="0 to 8 px long, not 9"):
         psf.linear_motion(9, 9, 0)
-    with pytest.raises(UsageError, match=r"radius of 0\.5 to 4\.5"):
-        psf.disk(9, 5)
     with pytest.raises(UsageError, match="positive"):
         psf.gaussian(9, 0)
     with pytest.raises(UsageError, match="extent"):
