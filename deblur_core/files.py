@@ -56,4 +56,5 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sha256(data: bytes) -> str:
+    """As 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

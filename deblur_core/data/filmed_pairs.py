@@ -10,7 +10,6 @@ Blur of frames_gamma is a mean of intensities, the values in the files being the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from deblur_core.data import gopro, reds
 from deblur_core.data.pair import content_digest
 from deblur_core.errors import UsageError
+from deblur_core.files import sha256
 
 _DATASETS = {"gopro": gopro.GOPRO, "gopro_averaged": gopro.GOPRO_AVERAGED}
 _COPIES = {"gopro": gopro.find_pairs, "reds": reds.find_pairs}
@@ -67,7 +67,7 @@ def digest(*sources: str) -> str:
         else:
             parts += [_kind(source)]
             for name, files in _files(source).items():
-                parts += [name, *(sha256(file.read_bytes()).hexdigest() for file in files)]
+                parts += [name, *(sha256(file.read_bytes()) for file in files)]
     return content_digest(*parts)
 
 

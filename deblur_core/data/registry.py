@@ -7,7 +7,6 @@ every use, so a damaged file is an error or a new download, never a silently dif
 
 from __future__ import annotations
 
-import hashlib
 import io
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ import requests
 
 from deblur_core.data.folders import data_folder, home
 from deblur_core.errors import DeblurError
-from deblur_core.files import write_atomically
+from deblur_core.files import sha256, write_atomically
 
 _SOURCES = {  # local folder or file -> the same at a pinned commit, or under a name with its hash
     "levin2009/": "https://raw.githubusercontent.com/csdwren/SelfDeblur/"
@@ -44,7 +43,7 @@ _SOURCES = {  # local folder or file -> the same at a pinned commit, or under a 
 def checksums() -> dict[str, str]:
     """SHA-256 of each known file, by its path below the data folder."""
     lines = Path(__file__).with_name("checksums.txt").read_text().splitlines()
-    return {path: sha256 for sha256, path in (line.split(maxsplit=1) for line in lines)}
+    return {path: digest for digest, path in (line.split(maxsplit=1) for line in lines)}
 
 
 def url(path: str) -> str | None:
@@ -77,7 +76,7 @@ def fetch(path: str) -> Path:
 
 def is_intact(path: str, local: Path) -> bool:
     """Whether the file `local` has the content that is registered for `path`."""
-    return hashlib.sha256(local.read_bytes()).hexdigest() == checksums()[path]
+    return sha256(local.read_bytes()) == checksums()[path]
 
 
 def _download(path: str) -> bytes:
@@ -92,7 +91,7 @@ def _download(path: str) -> bytes:
         pooch.HTTPDownloader()(source, content, None)
     except requests.RequestException as error:
         raise DeblurError(f"Cannot download {source}: {_reason(error)}; {advice}") from None
-    if hashlib.sha256(content.getvalue()).hexdigest() != checksums()[path]:
+    if sha256(content.getvalue()) != checksums()[path]:
         raise DeblurError(f"Cannot download {source}: its content does not match its checksum; {advice}")
     return content.getvalue()
 

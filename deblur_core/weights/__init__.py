@@ -6,7 +6,6 @@ name here. Nothing is unpickled, and nothing is loaded that is not what its card
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from deblur_core.data.folders import named_folder
 from deblur_core.errors import DeblurError, UsageError
-from deblur_core.files import write_atomically
+from deblur_core.files import sha256, write_atomically
 
 FOLDER = Path(__file__).parent
 Network = TypeVar("Network", bound=nn.Module)
@@ -44,7 +43,7 @@ def save(name: str, weights: Mapping[str, Tensor], card: Mapping[str, Any], fold
     content = safetensors.torch.save({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
     path = folder / f"{name}.safetensors"
     write_atomically(path, content)
-    full = {**card, "name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    full = {**card, "name": name, "bytes": len(content), "sha256": sha256(content)}
     write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=1) + "\n").encode())
     return path
 
@@ -86,7 +85,7 @@ def load(name: str, network: Network, folder: Path | None = None) -> Network:
     folder = folder or _source(name)
     path, expected = folder / f"{name}.safetensors", card(name, folder)["sha256"]
     content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != expected:
+    if sha256(content) != expected:
         raise DeblurError(f"{path} is not the file that its card describes: restore it, or run deblur train {name}.")
     weights, own = safetensors.torch.load(content), network.state_dict()
     different = weights.keys() ^ own.keys() or {key for key in own if own[key].shape != weights[key].shape}
