@@ -6,7 +6,7 @@ judges it. No verdict is written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from deblur_core.metrics.statistics import paired_difference, t_quantile
@@ -62,6 +62,21 @@ def paired(
     """a - b over runs, a on the paper's side; groups[i], one of the `of`, is the pair of run i, whose seeds are
     averaged."""
     return Comparison(name, **asdict(paired_difference(a, b, groups)), unit=unit, of=of)
+
+
+def paired_by_name(
+    name: str,
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    group_of: Callable[[str], Hashable],
+    unit: str = "",
+    of: str = "pictures",
+) -> Comparison:
+    """As `paired`, for scores by the name of what was scored: of the names that both have. group_of(name) is the
+    picture, for example, that was blurred several times."""
+    names = [name for name in a if name in b]
+    scores = ([values[name] for name in names] for values in (a, b))
+    return paired(name, *scores, list(map(group_of, names)), unit, of)
 
 
 def crossed(

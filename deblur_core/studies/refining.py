@@ -37,6 +37,8 @@ MIXED = Blur(size=9, kinds=("shake", "x", "y"), count=4096, shortest=6.0)
 """What the small networks learn that studies train for themselves."""
 WHOLE = 20_000_000
 """Parameters from which on a network is as large as the paper's."""
+TEXTURE = "texture"
+"""The score that needs no network, see `texture_distance`."""
 ELSEWHERE = ("page", "text", "logo", "horse", "shepp_logan_phantom", "cell", "moon", "retina")
 """Pictures of scikit-image that are no everyday photographs: documents, drawings, views through lenses."""
 
@@ -75,7 +77,8 @@ def blurred(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 @cache
-def _digest(source: str) -> str:
+def digest(source: str) -> str:
+    """What identifies the pictures of a source in the key of a job; GoPro's are not read."""
     if source == "gopro":
         return data.content_digest(*(data.digest("gopro", name) for name in data.names("gopro")))
     if source == "elsewhere":
@@ -87,8 +90,8 @@ def _digest(source: str) -> str:
 
 
 def train_job(design: Design, pictures: Pictures, settings: Settings, seed: int = 0) -> Job:
-    digest = data.content_digest(*map(_digest, (*pictures.sources, *pictures.held_out)))
-    return Job.create(train_refinement, data=digest, design=design, pictures=pictures, settings=settings, seed=seed)
+    sources = data.content_digest(*map(digest, (*pictures.sources, *pictures.held_out)))
+    return Job.create(train_refinement, data=sources, design=design, pictures=pictures, settings=settings, seed=seed)
 
 
 @task()
@@ -176,9 +179,9 @@ def in_local_units(network: Network) -> bool:
 
 def job_on(network: Network, pictures: Pictures) -> dict[str, Any]:
     """What a job on this network and these pictures is created with."""
-    digest = data.content_digest(_card(network).get("sha256", ""), *map(_digest, pictures.held_out))
+    identity = data.content_digest(_card(network).get("sha256", ""), *map(digest, pictures.held_out))
     named = network if isinstance(network, str) else network.to_json()
-    return {"data": digest, "network": named, "pictures": pictures}
+    return {"data": identity, "network": named, "pictures": pictures}
 
 
 # Restorations
@@ -274,7 +277,7 @@ def score(estimate: Tensor, x: Tensor) -> dict[str, float]:
         "mse": (estimate - x).square().mean().item(),
         "psnr": metrics.psnr(estimate, x),
         "ssim": metrics.ssim(estimate, x),
-        "texture": texture_distance(estimate, x),
+        TEXTURE: texture_distance(estimate, x),
     }
 
 
@@ -352,6 +355,16 @@ def to_levels(pictures: Tensor) -> Tensor:
 PERCEPTUAL = LPIPS, NIQE, KID = ("LPIPS (AlexNet)", "NIQE", "KID (AlexNet)")
 PATCH = 128
 """Side in pixels of the patches that KID compares."""
+MEASURES = {
+    "psnr": ("PSNR (dB)", 2), "ssim": ("SSIM", 3), TEXTURE: ("texture distance", 2), LPIPS: (LPIPS, 3),
+    NIQE: (NIQE, 2), KID: (f"1000 {KID}", 1),
+}  # fmt: skip
+"""What tables call a measure, and its digits."""
+
+
+def axis_label(measure: str) -> str:
+    label, _ = MEASURES[measure]
+    return f"{label} (grey levels)" if measure == TEXTURE else label
 
 
 def judge_job(of: Sequence[Job], array: str, index: int = 0, measures: Sequence[str] = PERCEPTUAL) -> Job:

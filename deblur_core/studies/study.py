@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,10 @@ PROFILES = ("smoke", "laptop", "overnight", "paper")
 
 DECIDING = ("overnight", "paper")
 """The profiles large enough to decide a measured claim; a smaller run is shown, and leaves it inconclusive."""
+
+
+NOT_AVAILABLE = "not available"
+"""What a cell says of a measure that needs the weights of others, where these are missing."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,11 @@ def with_interval(found: Comparison | Interval, digits: int = 2) -> str:
     return f"{found.effect:+.{digits}f}{shown}"
 
 
+def rounded(value: float | None, digits: int) -> str:
+    """A number as a cell; None is what could not be measured."""
+    return NOT_AVAILABLE if value is None else f"{value:.{digits}f}"
+
+
 def of_task(results: Sequence[Result], function: Callable, **settings: Any) -> list[Result]:
     """The results of one task with these settings."""
     name = f"{function.__module__}:{function.__qualname__}"
@@ -140,3 +149,11 @@ def of_task(results: Sequence[Result], function: Callable, **settings: Any) -> l
         for result in results
         if result.job.task == name and settings.items() <= result.job.settings.items()
     ]
+
+
+def grouped(results: Iterable[Result], key: Callable[[Result], Hashable]) -> dict[Any, list[Result]]:
+    """The results by key(result), in their order and in that of the first of each group."""
+    found: dict[Any, list[Result]] = {}
+    for result in results:
+        found.setdefault(key(result), []).append(result)
+    return found

@@ -13,6 +13,7 @@ from deblur_core.studies.claims import (
     Evidence,
     crossed,
     paired,
+    paired_by_name,
     verdict,
 )
 
@@ -106,3 +107,11 @@ def test_pairs_that_share_pictures_and_kernels_are_no_independent_ones():
     assert naive.n == 32 and naive.low > 0
     assert (honest.n, honest.of, honest.unit) == (4, "pictures", "dB") and honest.low < 0
     assert honest.effect == pytest.approx(naive.effect)
+
+
+def test_scores_are_paired_by_name_and_a_picture_that_was_blurred_twice_counts_once():
+    ours = {"a, x": 3.0, "a, y": 5.0, "b, x": 6.0, "c, x": 100.0}
+    theirs = {"b, x": 4.0, "a, y": 2.0, "a, x": 2.0, "d, x": -100.0}
+    found = paired_by_name("PSNR", ours, theirs, lambda name: name[0], "dB")
+    assert found == paired("PSNR", [3.0, 5.0, 6.0], [2.0, 2.0, 4.0], "aab", "dB", "pictures")
+    assert (found.effect, found.n) == (2.0, 2)

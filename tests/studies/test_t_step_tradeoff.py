@@ -10,8 +10,10 @@ from deblur_core import metrics, studies
 from deblur_core.report import board
 from deblur_core.runs import Result, Store
 from deblur_core.studies import refining
+from deblur_core.studies import t_step_networks as networks
 from deblur_core.studies import t_step_tradeoff as tradeoff
 from deblur_core.studies.claims import verdict
+from deblur_core.studies.study import of_task
 
 STUDY = studies.get("t_step_tradeoff")
 OVERNIGHT = tradeoff.PROFILES["overnight"]
@@ -28,26 +30,26 @@ def test_error_of_averages_falls_on_a_line_over_one_by_n():
 def test_a_curve_moved_to_the_right_is_that_many_times_slower():
     costs, quality = [1.0, 10.0, 100.0], [0.5, 0.3, 0.2]
     slower = ([3 * cost for cost in costs], quality)
-    assert tradeoff.speed_up((costs, quality), slower) == pytest.approx((3, 3))
-    assert tradeoff.speed_up(slower, (costs, quality)) == pytest.approx((1 / 3, 1 / 3))
+    assert networks.speed_up((costs, quality), slower) == pytest.approx((3, 3))
+    assert networks.speed_up(slower, (costs, quality)) == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_curves_are_compared_where_both_have_been():
     """One that never gets as good is compared at its own best."""
     costs = [1.0, 2.0, 4.0]
-    assert tradeoff.speed_up((costs, [0.7, 0.5, 0.1]), (costs, [0.6, 0.55, 0.5])) == pytest.approx((2, 2))
-    assert tradeoff.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx((math.sqrt(2),) * 2)
-    assert tradeoff.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == (math.inf, math.inf)
-    assert max(tradeoff.cost_of(0.3, (costs, [0.5, 0.2, 0.4]))) < 2, "what was reached stays reached"
+    assert networks.speed_up((costs, [0.7, 0.5, 0.1]), (costs, [0.6, 0.55, 0.5])) == pytest.approx((2, 2))
+    assert networks.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx((math.sqrt(2),) * 2)
+    assert networks.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == (math.inf, math.inf)
+    assert max(networks.cost_of(0.3, (costs, [0.5, 0.2, 0.4]))) < 2, "what was reached stays reached"
 
 
 def test_a_curve_that_begins_at_equal_quality_bounds_the_ratio_on_its_side_alone():
     """Cheaper points that nobody measured may lie anywhere below its first cost, so they must not change the answer."""
     early, late = ([1.0, 2.0], [0.2, 0.1]), ([3.0, 6.0], [0.4, 0.2])
-    assert tradeoff.speed_up(early, late) == (6.0, math.inf), "at least"
-    assert tradeoff.speed_up(late, early) == (0.0, pytest.approx(1 / 6)), "at most"
+    assert networks.speed_up(early, late) == (6.0, math.inf), "at least"
+    assert networks.speed_up(late, early) == (0.0, pytest.approx(1 / 6)), "at most"
     rising = ([2.2, 4.4], [0.58, 0.7])
-    assert tradeoff.speed_up(([1.0, 2.0], [0.2, 0.3]), rising) == (0.0, math.inf), "both in their fewest steps"
+    assert networks.speed_up(([1.0, 2.0], [0.2, 0.3]), rising) == (0.0, math.inf), "both in their fewest steps"
 
 
 @pytest.mark.parametrize("profile", studies.PROFILES)
@@ -308,13 +310,14 @@ def test_all_rivals_are_trained_alike():
 
 def test_units_of_the_residual_are_compared_picture_by_picture_and_timed_nowhere():
     results = made_up()
-    found = tradeoff.in_units(results)
+    runs = of_task(results, tradeoff.quality_over_steps)
+    found = networks.in_units(runs)
     assert set(found) == {0, 1, 2}
     (table,) = [table for table in STUDY.tables(results) if table.title == "Residuals in units of the local contrast"]
     assert [row[0] for row in table.rows] == list(OVERNIGHT.times)
     assert table.rows[-1][1:3] == ("29.80 / 0.200", "29.95 / 0.050")
     assert table.rows[-1][3].startswith("+0.150")
-    trained = [run.job.settings["network"]["settings"]["design"] for arms in tradeoff.timed(results).values()
+    trained = [run.job.settings["network"]["settings"]["design"] for arms in networks.timed(runs).values()
                for run in arms.values()]  # fmt: skip
     assert trained and all(design["residual_scale"] for design in trained)
-    assert not tradeoff.in_units([run for run in results if run.job not in {arms[True].job for arms in found.values()}])
+    assert not networks.in_units([run for run in runs if run.job not in {arms[True].job for arms in found.values()}])
