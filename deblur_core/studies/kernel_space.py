@@ -10,8 +10,7 @@ knows: near the border even the true kernel fails. So PSNR is given for the pixe
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -24,7 +23,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deblur_core import blur, data, metrics, weights
 from deblur_core.blur import nonuniform
-from deblur_core.data import training_pairs
 from deblur_core.data.gopro import scene_of
 from deblur_core.data.images import middle, to_uint8
 from deblur_core.models.compact_kernel_space import CompactKernelSpace
@@ -34,8 +32,9 @@ from deblur_core.models.linear_kernel_space import LinearKernelSpace
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.studies import operators, refining
 from deblur_core.studies.claims import Comparison, Evidence, crossed, paired
+from deblur_core.studies.operators import EXTENT, misplaced, on_device, responses
 from deblur_core.studies.refining import show_picture
-from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
+from deblur_core.studies.study import Figure, Study, Table, grouped, of_task, with_interval
 from deblur_core.studies.style import PALETTE, show_image, subplots
 
 PAPER_PSNR = (49.48, 51.93, 52.06, 53.74, 49.91, 49.49, 51.43, 50.38)
@@ -44,8 +43,8 @@ FLOOR = 49.0
 """In dB: what the claim says of each of the eight kernels."""
 NOISE = 0.002
 """Standard deviation of the noise in the blurry pictures that blur is extracted from, as in training."""
-EXTENT, RIM, SHOWN = 27, 16, 128
-"""Pixels: the side of a response to a point, the rim of a picture that is not scored, what is kept of a picture."""
+RIM, SHOWN = 16, 128
+"""Pixels: the rim of a picture that is not scored, what is kept of a picture."""
 SCALE = 1.2
 """Standard deviation of sampled blurs, as in the released code."""
 LABELS = {"learned": "learned space", "linear": "linear space"}
@@ -75,21 +74,23 @@ PROFILES = {
 
 
 def jobs(profile: Profile) -> list[Job]:
-    kernels = [f"{profile.known} {i}" for i in profile.numbers] + [f"shake {i}" for i in profile.shakes]
+    known = [f"{profile.known} {i}" for i in profile.numbers]
+    kernels = known + [f"shake {i}" for i in profile.shakes]
+    ends = [known[0], known[-1]]
     common = {"pictures": list(profile.pictures), "crop": profile.crop}
     made = []
     for name in operators.NAMES:
-        on_pictures = map(_digest, profile.pictures)
-        digest = data.content_digest(operators.digest(name), operators.digest("linear"), *on_pictures)
+        digest = data.content_digest(
+            operators.digest(name), operators.digest("linear"), *map(refining.digest, profile.pictures)
+        )
+        local = data.content_digest(
+            operators.digest(name), refining.digest("held out"), *map(_kernel_digest, ends)
+        )
         made += [Job.create(reblur, data=data.content_digest(digest, _kernel_digest(kernel)), operator=name,
                             kernel=kernel, **common) for kernel in kernels]  # fmt: skip
         made += [Job.create(film, data=digest, operator=name, motion=motion, **common) for motion in profile.motions]
-        ends = kernels[: len(profile.numbers)][:: len(profile.numbers) - 1]
-        local = data.content_digest(operators.digest(name), _digest("held out"), *map(_kernel_digest, ends))
-        made += [
-            Job.create(sample, data=local, operator=name, samples=profile.samples),
-            Job.create(walk, data=local, operator=name, ends=ends),
-        ]
+        made.append(Job.create(sample, data=local, operator=name, samples=profile.samples))
+        made.append(Job.create(walk, data=local, operator=name, ends=ends))
     return [*made, Job.create(count, data=operators.digest("learned"), side=256)]
 
 
@@ -100,13 +101,6 @@ def jobs(profile: Profile) -> list[Job]:
 def sharp(source: str) -> dict[str, Tensor]:
     """uint8 (3, h, w) by name."""
     return {name.rpartition("/")[2]: picture for name, picture in refining.sharp_pictures(source).items()}
-
-
-@cache
-def _digest(source: str) -> str:
-    if source == "gopro":
-        return data.content_digest(*(data.digest(source, name) for name in data.names(source)))
-    return training_pairs.digest(source)
 
 
 @cache
@@ -145,11 +139,6 @@ def other(index: int, count: int) -> int:
     return (index + max(1, count // 2)) % count
 
 
-def on_device(name: str, context: Context) -> operators.Operator:
-    model = operators.get(name)
-    return model if context.device == "cpu" else copy.deepcopy(model).to(context.device)
-
-
 def both_psnr(estimate: Tensor, truth: Tensor) -> list[float]:
     """In dB, [pixels that see no border, all pixels]; of RGB, not rounded."""
     estimate = estimate.to(truth.device)
@@ -159,25 +148,6 @@ def both_psnr(estimate: Tensor, truth: Tensor) -> list[float]:
 def blur_same(x: Tensor, k: Tensor) -> Tensor:
     """x blurred by k of sum 1, its border repeated."""
     return blur.convolve(blur.pad_for_same(x, k.shape[-1]), k)
-
-
-def responses(model: operators.Operator, k: Tensor, places: Sequence[tuple[int, int]], side: int) -> Tensor:
-    """What the operator makes of a bright point at each place (down, right) of a black picture, (n, EXTENT, EXTENT):
-    its blur kernel there. One picture a point, so that responses do not touch."""
-    half = EXTENT // 2
-    points = torch.zeros(len(places), 3, side, side, device=k.device)
-    for point, (down, right) in zip(points, places, strict=True):
-        point[:, down, right] = 1
-    with torch.no_grad():
-        seen = model.blur(points, k).mean(1).cpu()
-    return torch.stack([one[i - half : i + half + 1, j - half : j + half + 1]
-                        for one, (i, j) in zip(seen, places, strict=True)])  # fmt: skip
-
-
-def misplaced(response: Tensor, k: Tensor) -> float:
-    """The share of the true kernel's mass that the response has elsewhere: half the sum of absolute differences."""
-    border = (EXTENT - k.shape[-1]) // 2
-    return 0.5 * (response - torch.nn.functional.pad(k.squeeze(0), (border,) * 4)).abs().sum().item()
 
 
 def levels(picture: Tensor) -> Tensor:
@@ -402,9 +372,9 @@ def papers(run: Result) -> float | None:
 
 
 def by_operator(results: list[Result], function: Callable) -> dict[str, list[Result]]:
-    runs = of_task(results, function)
-    found = {name: [run for run in runs if run.job.settings["operator"] == name] for name in operators.NAMES}
-    return {name: runs for name, runs in found.items() if runs}
+    """The runs of a task, in the order of `operators.NAMES`."""
+    found = grouped(of_task(results, function), lambda run: run.job.settings["operator"])
+    return {name: found[name] for name in operators.NAMES if name in found}
 
 
 def short(kernel: str) -> str:
@@ -414,15 +384,25 @@ def short(kernel: str) -> str:
 
 def kernels_of(results: list[Result]) -> dict[str, dict[str, Result]]:
     """Runs of `reblur` by kernel and operator."""
-    found: dict[str, dict[str, Result]] = {}
-    for run in of_task(results, reblur):
-        found.setdefault(run.job.settings["kernel"], {})[run.job.settings["operator"]] = run
-    return found
+    found = grouped(of_task(results, reblur), lambda run: run.job.settings["kernel"])
+    return {kernel: {run.job.settings["operator"]: run for run in runs} for kernel, runs in found.items()}
 
 
 def score(run: Result, name: str, everywhere: bool = False) -> list[float]:
     """PSNR in dB, picture by picture."""
     return [both[everywhere] for both in run.values[name]]
+
+
+def mean_score(runs: Sequence[Result], name: str, everywhere: bool = False) -> float:
+    """PSNR in dB, over the pictures of all these runs."""
+    return float(np.mean([psnr for run in runs for psnr in score(run, name, everywhere)]))
+
+
+def mean_at(runs: dict[str, Result], name: str, operator: str | None, everywhere: bool = False) -> float:
+    """`mean_score` at one kernel with this operator, nan where it has not run; None: with any, of what has nothing to
+    do with operators."""
+    run = runs.get(operator) if operator else next(iter(runs.values()))
+    return mean_score([run], name, everywhere) if run else np.nan
 
 
 def picture_of(name: str) -> str:
@@ -432,24 +412,26 @@ def picture_of(name: str) -> str:
 
 def gain(name: str, runs: list[Result], over: str = "average") -> Comparison:
     """By how many dB transfer, k of another picture, is better. Kernels and pictures are both chance."""
-    return _difference(name, [(score(run, "other"), score(run, over), run) for run in runs], "kernels")
+    return _difference(name, [(run, score(run, "other"), score(run, over)) for run in runs], "kernels")
 
 
 def learned_over_linear(films: dict[str, list[Result]]) -> Comparison | None:
     """By how many dB the learned operator blurs better with k of the same picture. Motions and pictures are both
     chance. None where no motion was filmed for both."""
-    of_motion = {run.job.settings["motion"]: run for run in films.get("linear", [])}
-    both = [(run, of_motion[motion]) for run in films.get("learned", [])
-            if (motion := run.job.settings["motion"]) in of_motion]  # fmt: skip
-    scores = [(score(learned, "same"), score(linear, "same"), learned) for learned, linear in both]
-    return _difference("PSNR, learned − linear", scores, "motions") if scores else None
+    linear = {run.job.settings["motion"]: run for run in films.get("linear", [])}
+    both = [
+        (run, score(run, "same"), score(linear[run.job.settings["motion"]], "same"))
+        for run in films.get("learned", [])
+        if run.job.settings["motion"] in linear
+    ]
+    return _difference("PSNR, learned − linear", both, "motions") if both else None
 
 
-def _difference(name: str, scores: list[tuple[list[float], list[float], Result]], of: str) -> Comparison:
-    """a − b over (a, b, a run that names the pictures), one entry for each of the `of`; frames of one film are one
+def _difference(name: str, scores: list[tuple[Result, list[float], list[float]]], of: str) -> Comparison:
+    """a − b over (a run that names the pictures, a, b), one entry for each of the `of`; frames of one film are one
     picture."""
     effects: dict[tuple[int, str], list[float]] = {}
-    for index, (a, b, run) in enumerate(scores):
+    for index, (run, a, b) in enumerate(scores):
         for picture, one, other in zip(run.values["names"], a, b, strict=True):
             effects.setdefault((index, picture_of(picture)), []).append(one - other)
     indices, pictures = zip(*effects, strict=True)
@@ -461,148 +443,138 @@ def _difference(name: str, scores: list[tuple[list[float], list[float], Result]]
 
 
 def tables(results: list[Result]) -> list[Table]:
-    drawn = (_extraction_table, _gain_table, _filmed_table, _sample_table, _cost_table)
-    return [table for draw in drawn for table in draw(results)]
-
-
-def _extraction_table(results: list[Result]) -> Iterator[Table]:
-    """Table 1."""
     kernels = kernels_of(results)
-    columns = {
-        "copy": ("copy", None), "average kernel": ("average", None), "linear, same": ("same", "linear"),
-        "linear, other": ("other", "linear"), "learned, same": ("same", "learned"),
-        "learned, other": ("other", "learned"),
-    }  # fmt: skip
-    for everywhere, where in ((False, "pixels that see no border"), (True, "all pixels")):
-        rows, means = [], {False: [], True: []}
-        for runs in kernels.values():
-            any_run = next(iter(runs.values()))
-            means[is_new(any_run)].append(values := [
-                np.mean(score(run, key, everywhere)) if (run := runs.get(operator) if operator else any_run) else np.nan
-                for key, operator in columns.values()
-            ])  # fmt: skip
-            true = f"{np.mean(score(any_run, 'true', True)):.1f}" if everywhere else "exact"
-            values = [*map(_decibels, values), true, papers(any_run) and f"{papers(any_run):.2f}"]
-            rows.append((f"new shake {number_of(any_run)}" if is_new(any_run) else number_of(any_run), *values))
-        theirs = [psnr for runs in kernels.values() if (psnr := papers(next(iter(runs.values()))))]
-        for new, label in ((False, "mean, known kernels"), (True, "mean, new shakes")):
-            if means[new]:
-                rows.append((label, *map(_decibels, np.mean(means[new], 0)), None,
-                             f"{np.mean(theirs):.2f}" if theirs and not new else None))  # fmt: skip
-        if rows:
-            run = any_run
-            seen = np.mean(score(run, "observed"))
-            yield Table(
-                f"Extraction with known kernels, {where}",
-                ("kernel", *columns, "true kernel", "paper"),
-                rows,
-                f"PSNR in dB to the blurry picture without noise, {_protocol(run, where)}. k is extracted from a "
-                f"blurry picture with noise, which itself has {seen:.1f} dB: from the same picture or another one. "
-                + ("The true kernel, too, has to do with the crop, its border repeated. " if everywhere else "")
-                + "Principal components and average kernel are of simulated shakes alone; the learned operator was "
-                "trained with these kernels, too, but not with the new shakes. "
-                + ("The paper's numbers are of Levin's kernels; its protocol is not known." if theirs
-                   else "The paper's numbers are of Levin's kernels, which these are not."),
-            )  # fmt: skip
+    drawn = [_extraction_table(kernels, everywhere) for everywhere in (False, True)] if kernels else []
+    drawn += [_gain_table(results), _filmed_table(results), _sample_table(results)]
+    return [table for table in drawn if table] + [_cost_table(run) for run in of_task(results, count)]
 
 
-def _protocol(run: Result, where: str) -> str:
-    rim = f", {RIM} px away from the border of the crop" if "no border" in where else ""
-    return f"mean over {len(run.values['names'])} pictures, RGB, {run.job.settings['crop']} px, not rounded{rim}"
+COLUMNS = {
+    "copy": ("copy", None), "average kernel": ("average", None), "linear, same": ("same", "linear"),
+    "linear, other": ("other", "linear"), "learned, same": ("same", "learned"),
+    "learned, other": ("other", "learned"),
+}  # fmt: skip
+"""What tables call the values of `reblur` that an operator has, or any of them (None)."""
+
+
+def _extraction_table(kernels: dict[str, dict[str, Result]], everywhere: bool) -> Table:
+    """Table 1."""
+    rows, means, theirs = [], {False: [], True: []}, []
+    for runs in kernels.values():
+        run = next(iter(runs.values()))
+        values = [mean_at(runs, *column, everywhere) for column in COLUMNS.values()]
+        means[is_new(run)].append(values)
+        if papers(run):
+            theirs.append(papers(run))
+        rows.append((
+            f"new shake {number_of(run)}" if is_new(run) else number_of(run), *map(_decibels, values),
+            _decibels(mean_score([run], "true", everywhere)) if everywhere else "exact",
+            papers(run) and f"{papers(run):.2f}",
+        ))  # fmt: skip
+    for new, label in ((False, "mean, known kernels"), (True, "mean, new shakes")):
+        if means[new]:
+            paper = f"{np.mean(theirs):.2f}" if theirs and not new else None
+            rows.append((label, *map(_decibels, np.mean(means[new], 0)), None, paper))
+    where, border = (
+        ("all pixels", "The true kernel, too, has to do with the crop, its border repeated. ")
+        if everywhere
+        else ("pixels that see no border", "")
+    )
+    rim = "" if everywhere else f", {RIM} px away from the border of the crop"
+    caption = (
+        f"PSNR in dB to the blurry picture without noise, mean over {len(run.values['names'])} pictures, RGB, "
+        f"{run.job.settings['crop']} px, not rounded{rim}. k is extracted from a blurry picture with noise, which "
+        f"itself has {mean_score([run], 'observed'):.1f} dB: from the same picture or another one. {border}Principal "
+        "components and average kernel are of simulated shakes alone; the learned operator was trained with these "
+        "kernels, too, but not with the new shakes. The paper's numbers are of Levin's kernels"
+        f"{'; its protocol is not known.' if theirs else ', which these are not.'}"
+    )
+    columns = ("kernel", *COLUMNS, "true kernel", "paper")
+    return Table(f"Extraction with known kernels, {where}", columns, rows, caption)
 
 
 def _decibels(value: float) -> str | None:
     return None if np.isnan(value) else f"{value:.1f}"
 
 
-def _gain_table(results: list[Result]) -> Iterator[Table]:
+def _gain_table(results: list[Result]) -> Table | None:
     rows = []
     for name, runs in by_operator(results, reblur).items():
         for new, label in ((False, "known kernels"), (True, "new shakes")):
             if chosen := [run for run in runs if is_new(run) is new]:
+                above = (with_interval(gain("", chosen, over), 1) for over in ("average", "copy"))
+                lost = mean_score(chosen, "same") - mean_score(chosen, "other")
                 off = np.mean([run.values["misplaced"] for run in chosen], 0)
-                over = (with_interval(gain("", chosen, baseline), 1) for baseline in ("average", "copy"))
-                rows.append((LABELS[name], label, *over,
-                             f"{np.mean(np.subtract(_all(chosen, 'same'), _all(chosen, 'other'))):.1f}",
-                             *(f"{100 * share:.0f} %" for share in off)))  # fmt: skip
-    if rows:
-        yield Table(
-            "A blur moved to another picture",
-            ("operator", "kernels", "above the average kernel (dB)", "above a copy (dB)", "lost by moving (dB)",
-             "misplaced mass, centre of a cell", "between four cells"),
-            rows,
-            f"k of one picture blurs another one; {len(runs[0].values['names'])} pictures for each kernel, pixels "
-            "that see no border. In brackets the 95 % interval, over kernels or over pictures, whichever is wider. "
-            "Misplaced mass: how much of the true kernel's mass a bright point's response has elsewhere.",
-        )  # fmt: skip
+                rows.append((LABELS[name], label, *above, f"{lost:.1f}", *(f"{100 * share:.0f} %" for share in off)))
+    if not rows:
+        return None
+    columns = ("operator", "kernels", "above the average kernel (dB)", "above a copy (dB)", "lost by moving (dB)",
+               "misplaced mass, centre of a cell", "between four cells")  # fmt: skip
+    caption = (
+        f"k of one picture blurs another one; {len(runs[0].values['names'])} pictures for each kernel, pixels "
+        "that see no border. In brackets the 95 % interval, over kernels or over pictures, whichever is wider. "
+        "Misplaced mass: how much of the true kernel's mass a bright point's response has elsewhere."
+    )
+    return Table("A blur moved to another picture", columns, rows, caption)
 
 
-def _all(runs: list[Result], name: str) -> list[float]:
-    return [value for run in runs for value in score(run, name)]
-
-
-def _filmed_table(results: list[Result]) -> Iterator[Table]:
-    rows, keys = [], ("copy", "average", "uniform", "same", "other")
+def _filmed_table(results: list[Result]) -> Table | None:
     films = by_operator(results, film)
-    found = learned_over_linear(films)
+    if not films:
+        return None
+    rows, ahead = [], learned_over_linear(films)
     for name, runs in films.items():
-        shares = np.mean([run.values["misplaced"] for run in runs])
-        means = (f"{np.mean(_all(runs, key)):.1f}" for key in keys)
-        against = with_interval(found, 1) if found and name == "learned" else None
-        rows.append((LABELS[name], *means, against, f"{100 * shares:.0f} %"))
-    if rows:
-        one = "" if len(runs) > 1 else " One motion: the order of the operators is not decided."
-        yield Table(
-            "Filmed by a turning camera",
-            ("operator", "copy", "average kernel", "one k for all cells", "k of the same picture", "of another one",
-             "same picture, learned − linear [95 %]", "misplaced mass"),
-            rows,
-            f"PSNR in dB, {len(runs[0].values['names'])} pictures, {len(runs)} motion{'s' if len(runs) > 1 else ''}, "
-            "pixels that see no border. Blur differs from place to place, so one kernel cannot be right everywhere. "
-            f"Intervals are over motions or over pictures, whichever is wider.{one}",
-        )  # fmt: skip
+        means = (f"{mean_score(runs, key):.1f}" for key in ("copy", "average", "uniform", "same", "other"))
+        misplaced = np.mean([run.values["misplaced"] for run in runs])
+        against = with_interval(ahead, 1) if ahead and name == "learned" else None
+        rows.append((LABELS[name], *means, against, f"{100 * misplaced:.0f} %"))
+    columns = ("operator", "copy", "average kernel", "one k for all cells", "k of the same picture", "of another one",
+               "same picture, learned − linear [95 %]", "misplaced mass")  # fmt: skip
+    one = "" if len(runs) > 1 else " One motion: the order of the operators is not decided."
+    caption = (
+        f"PSNR in dB, {len(runs[0].values['names'])} pictures, {len(runs)} motion{'s' if len(runs) > 1 else ''}, "
+        "pixels that see no border. Blur differs from place to place, so one kernel cannot be right everywhere. "
+        f"Intervals are over motions or over pictures, whichever is wider.{one}"
+    )
+    return Table("Filmed by a turning camera", columns, rows, caption)
 
 
-def _sample_table(results: list[Result]) -> Iterator[Table]:
-    rows = []
-    for name, runs in by_operator(results, sample).items():
-        (run,) = runs
-        codes = [other.values["power"] for other in by_operator(results, reblur).get(name, [])]
-        mean = f"{np.mean([power[0] for power in codes]):.2f}" if codes else None
-        own = [power[1] for power in codes if power[1] is not None]
+def _sample_table(results: list[Result]) -> Table | None:
+    rows, extracted = [], by_operator(results, reblur)
+    for name, (run,) in by_operator(results, sample).items():
+        powers = [other.values["power"] for other in extracted.get(name, [])]
+        mean = f"{np.mean([of_mean for of_mean, _ in powers]):.2f}" if powers else None
+        own = [of_deviation for _, of_deviation in powers if of_deviation is not None]
         rows.append((LABELS[name], *_described(run.values["drawn"]), mean, f"{np.mean(own):.2f}" if own else None))
-    if rows:
-        rows.append(("collection", *_described(run.values["collection"]), None, None))
-        yield Table(
-            "Blurs of nowhere",
-            ("blurs", "size (px)", "mass below zero", "likeness", "mean² of extracted k", "its variance"),
-            rows,
-            f"{run.job.settings['samples']} blurs of k = {SCALE} N(0, I), and kernels that were trained with. Size: "
-            "root mean square distance from the centre of mass. Likeness: similarity of one blur to the next, 1 where "
-            "all are alike. If extracted codes were as normal as those drawn, mean² and variance would add up to 1.",
-        )
+    if not rows:
+        return None
+    rows.append(("collection", *_described(run.values["collection"]), None, None))
+    columns = ("blurs", "size (px)", "mass below zero", "likeness", "mean² of extracted k", "its variance")
+    caption = (
+        f"{run.job.settings['samples']} blurs of k = {SCALE} N(0, I), and kernels that were trained with. Size: root "
+        "mean square distance from the centre of mass. Likeness: similarity of one blur to the next, 1 where all are "
+        "alike. If extracted codes were as normal as those drawn, mean² and variance would add up to 1."
+    )
+    return Table("Blurs of nowhere", columns, rows, caption)
 
 
 def _described(values: dict[str, float]) -> tuple[str, ...]:
     return f"{values['size']:.1f}", f"{100 * values['negative']:.0f} %", f"{values['likeness']:.2f}"
 
 
-def _cost_table(results: list[Result]) -> Iterator[Table]:
-    labels = {"paper": "the paper's", "paper_vae": "the paper's, with VAE head"} | LABELS
-    for run in of_task(results, count):
-        rows = []
-        for key, label in labels.items():
-            counted = run.values[key]
-            work = (f"{counted[part] / 1e9:.2f}" for part in ("extraction", "application"))
-            rows.append((label, counted["channels"], f"{counted['parameters']:,}", *work))
-        side = run.job.settings["side"]
-        yield Table(
-            "What extraction and operator cost",
-            ("space", "numbers a cell", "parameters", "extraction (10⁹ multiply-adds)", "application"),
-            rows,
-            f"For a picture of {side} x {side} px; convolutions counted as such, also where Fourier transforms save "
-            "most of it.",
-        )
+def _cost_table(run: Result) -> Table:
+    rows = []
+    for key, label in ({"paper": "the paper's", "paper_vae": "the paper's, with VAE head"} | LABELS).items():
+        counted = run.values[key]
+        work = (f"{counted[part] / 1e9:.2f}" for part in ("extraction", "application"))
+        rows.append((label, counted["channels"], f"{counted['parameters']:,}", *work))
+    side = run.job.settings["side"]
+    columns = ("space", "numbers a cell", "parameters", "extraction (10⁹ multiply-adds)", "application")
+    caption = (
+        f"For a picture of {side} x {side} px; convolutions counted as such, also where Fourier transforms save most "
+        "of it."
+    )
+    return Table("What extraction and operator cost", columns, rows, caption)
 
 
 # Figures
@@ -630,9 +602,8 @@ def _extraction_figure(kernels: dict[str, dict[str, Result]]) -> Figure:
         "learned, same picture": ("same", "learned", PALETTE[5], "^"),
     }  # fmt: skip
     for label, (key, operator, color, marker) in shown.items():
-        runs = [runs.get(operator) if operator else next(iter(runs.values())) for runs in kernels.values()]
-        values = [np.mean(score(run, key)) if run else np.nan for run in runs]
-        axes.plot(range(len(runs)), values, marker, color=color, markersize=6, label=label)
+        values = [mean_at(runs, key, operator) for runs in kernels.values()]
+        axes.plot(range(len(kernels)), values, marker, color=color, markersize=6, label=label)
     paper = [(i, psnr) for i, runs in enumerate(kernels.values()) if (psnr := papers(next(iter(runs.values()))))]
     if paper:
         axes.plot(*zip(*paper, strict=True), "_", color="black", markersize=14, label="paper")
@@ -752,41 +723,39 @@ def _walk_figure(runs: dict[str, list[Result]]) -> Figure:
 
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
-    runs = [run for run in by_operator(results, reblur).get("learned", []) if not is_new(run)]
-    if not runs:
+    every = by_operator(results, reblur).get("learned", [])
+    known, new = ([run for run in every if is_new(run) is which] for which in (False, True))
+    if not known:
         return {}
-    runs.sort(key=number_of)
-    values, everywhere = (", ".join(f"{np.mean(score(run, 'same', all_pixels)):.1f}" for run in runs)
-                          for all_pixels in (False, True))  # fmt: skip
-    moved, new = gain("", runs), [run for run in by_operator(results, reblur)["learned"] if is_new(run)]
-    unseen = f"; {np.mean(_all(new, 'same')):.1f} dB for new shakes, not trained with" if new else ""
+    known.sort(key=number_of)
+    inner, everywhere = (", ".join(f"{mean_score([run], 'same', all_pixels):.1f}" for run in known)
+                         for all_pixels in (False, True))  # fmt: skip
+    unseen = f"; {mean_score(new, 'same'):.1f} dB for new shakes, not trained with" if new else ""
     ours = (
-        f"{values} dB where no border is seen, {everywhere} dB everywhere{unseen}, means over pictures (in the "
-        f"intervals frames of one film are one); k of another picture is {moved.effect:.1f} dB above the average kernel"
+        f"{inner} dB where no border is seen, {everywhere} dB everywhere{unseen}, means over pictures (in the "
+        "intervals frames of one film are one); k of another picture is "
+        f"{gain('', known).effect:.1f} dB above the average kernel"
     )
-    return {"C2.1": Evidence(tuple(map(_above_floor, runs)), ours=ours, reduced=_reduced(results, runs))}
+    return {"C2.1": Evidence(tuple(map(_above_floor, known)), ours=ours, reduced=_reduced(results, known))}
 
 
 def _above_floor(run: Result) -> Comparison:
-    values = {(0, picture_of(name)): [] for name in run.values["names"]}
-    for name, psnr in zip(run.values["names"], score(run, "same"), strict=True):
-        values[0, picture_of(name)].append(psnr - FLOOR)
-    groups = [name for (_, name), found in values.items() for _ in found]
-    effects = [value for found in values.values() for value in found]
+    psnr, pictures = score(run, "same"), list(map(picture_of, run.values["names"]))
     name = f"kernel {number_of(run)}, PSNR − {FLOOR:g} dB"
-    return paired(name, effects, [0.0] * len(effects), groups, "dB", "pictures")
+    return paired(name, psnr, [FLOOR] * len(psnr), pictures, "dB", "pictures")
 
 
 def _reduced(results: list[Result], known: list[Result]) -> str:
     kernels = "" if all(map(papers, known)) else "; camera shakes as large as Levin's kernels in their place"
-    for run in of_task(results, count):
-        ours, paper, card = run.values["learned"], run.values["paper"], run.values["card"]
-        return (
-            f"another operator, a blur kernel in every cell, of {ours['parameters'] / 1e6:.2f} M parameters against "
-            f"{paper['parameters'] / 1e6:.1f} M, trained for {card['minutes']:.0f} minutes on {card['pictures']} "
-            f"pictures; one trained network; the paper's border and pictures are not known{kernels}"
-        )
-    return f"another operator, one trained network, much smaller than the paper's and trained much shorter{kernels}"
+    counted = of_task(results, count)
+    if not counted:
+        return f"another operator, one trained network, much smaller than the paper's and trained much shorter{kernels}"
+    ours, paper, card = (counted[0].values[name] for name in ("learned", "paper", "card"))
+    return (
+        f"another operator, a blur kernel in every cell, of {ours['parameters'] / 1e6:.2f} M parameters against "
+        f"{paper['parameters'] / 1e6:.1f} M, trained for {card['minutes']:.0f} minutes on {card['pictures']} "
+        f"pictures; one trained network; the paper's border and pictures are not known{kernels}"
+    )
 
 
 STUDY = Study(
