@@ -19,7 +19,8 @@ from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.solvers import nonblind, selfdeblur
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, recipe
 from deblur_core.studies.claims import Comparison, crossed
-from deblur_core.studies.style import PALETTE
+from deblur_core.studies.study import Figure
+from deblur_core.studies.style import PALETTE, show_image, subplots
 
 FAILED_BELOW = 3.0
 """A run has failed when its aligned PSNR is less than this many dB above the blurry picture's."""
@@ -129,6 +130,11 @@ def to_bytes(x: torch.Tensor) -> np.ndarray:
     return (x[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
+def gain(result: Result) -> float:
+    """PSNR over that of the picture that was given, in dB."""
+    return result.values["psnr"] - result.values["blurry"]["psnr"]
+
+
 def failed(result: Result) -> bool:
     return result.values["psnr"] < result.values["blurry"]["psnr"] + FAILED_BELOW
 
@@ -143,6 +149,13 @@ def mean(results: list[Result], value: str) -> float:
 
 def share(results: list[Result], condition) -> float:
     return float(np.mean([condition(result) for result in results]))
+
+
+def counted(hits: Sequence[bool]) -> str:
+    """For example: 1 of 4 [5%, 70%], with Wilson's interval of the share."""
+    count = sum(map(bool, hits))
+    rate = metrics.rate_interval(count, len(hits))
+    return f"{count} of {rate.n} [{rate.low:.0%}, {rate.high:.0%}]"
 
 
 def over_pairs(runs: Iterable[Result], value: Callable[[Result], float]) -> dict[str, float]:
@@ -233,3 +246,38 @@ def scatter(axes: Axes, across: list[Result], up: list[Result], labels: tuple[st
     axes.scatter(x, y, s=18, color=PALETTE[0])
     axes.set(xlabel=f"{labels[0]}, PSNR (dB)", ylabel=f"{labels[1]}, PSNR (dB)", xlim=limits, ylim=limits)
     axes.set_aspect("equal")
+
+
+# Pictures above kernels
+
+Column = tuple[str, np.ndarray, np.ndarray | None]
+"""Title, picture in bytes, kernel."""
+
+
+def drawable(runs: Iterable[Result]) -> list[Result]:
+    """Those of built-in pictures that have their arrays."""
+    return [run for run in runs if run.arrays and run.job.settings["dataset"] == "builtin"]
+
+
+def target_of(run: Result) -> data.Pair:
+    settings = run.job.settings
+    return load(settings["dataset"], settings["pair"], settings["crop"])
+
+
+def found_column(title: str, run: Result) -> Column:
+    return f"{title}\n{run.values['psnr']:.1f} dB", run.arrays["x"], run.arrays["k"]
+
+
+def truth_column(target: data.Pair) -> Column:
+    return "truth", to_bytes(target.sharp), target.kernel[0].numpy()
+
+
+def gallery(name: str, columns: Sequence[Column], caption: str) -> Figure:
+    figure, panels = subplots(2, len(columns), width=1.6, height=1.7)
+    for (title, x, k), (top, bottom) in zip(columns, panels.T, strict=True):
+        show_image(top, x, title, maximum=255)
+        top.title.set_fontsize(8)
+        bottom.set_axis_off()
+        if k is not None:
+            show_image(bottom, k, maximum=None)
+    return Figure(name, figure, caption)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.style
@@ -26,6 +27,8 @@ STYLE = {
     "image.interpolation": "nearest",
     "image.cmap": "gray",
 }
+DASHED = {"color": "0.5", "linestyle": "--", "linewidth": 1}
+"""A level to compare with."""
 
 
 def subplots(
@@ -46,3 +49,11 @@ def show_image(axes: Axes, image: Any, title: str = "", maximum: float | None = 
     axes.imshow(image, vmin=0, vmax=maximum)
     axes.set_title(title)
     axes.set_axis_off()
+
+
+def show_spread(
+    axes: Axes, values: Sequence[float], mean: float, row: int, color: str = PALETTE[0], of_mean: str = PALETTE[1]
+) -> None:
+    """Draw values as dots in one row, and their mean as a bar."""
+    axes.plot(values, [row] * len(values), "o", color=color, markersize=4, alpha=0.5)
+    axes.plot(mean, row, "|", color=of_mean, markersize=18, markeredgewidth=2.5)

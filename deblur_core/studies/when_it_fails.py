@@ -7,25 +7,25 @@ gains less than 3 dB over the picture that it was given.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from deblur_core import blur, data, metrics
 from deblur_core.blur import nonuniform
 from deblur_core.runs import Context, Job, Result, task
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe
-from deblur_core.studies import joint_vs_alternating, pairs
+from deblur_core.studies import joint_vs_alternating, pairs, seeds
 from deblur_core.studies.claims import Comparison, Evidence
-from deblur_core.studies.pairs import PAIRS
+from deblur_core.studies.pairs import PAIRS, gain
+from deblur_core.studies.seeds import rank_correlation as rank_correlation  # the notebook takes both from here
+from deblur_core.studies.seeds import seed_runs as seed_runs
 from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
-from deblur_core.studies.style import PALETTE, show_image, subplots
+from deblur_core.studies.style import DASHED, PALETTE, show_spread, subplots
 
 MARGIN = 16
 """Of the scene around the picture, in pixels, for the turning camera to look at."""
@@ -37,8 +37,11 @@ REACH = 15
 """Shifts searched where the kernel size is wrong: a large kernel lets the picture drift further than 10 px."""
 PHOTOGRAPHS = ("GOPR0869_11_00_000020", "GOPR0881_11_01_000295", "GOPR0372_07_00_000049")
 PHOTOGRAPH_KERNEL = 31
-ARMS = (("1 − SSIM", 0), ("1 − SSIM", 1), ("squared error", 0), ("squared error", 0.1), ("squared error", 1),
-        ("squared error", 10))  # fmt: skip
+Arm = tuple[str, float]
+ARMS: tuple[Arm, ...] = (
+    ("1 − SSIM", 0), ("1 − SSIM", 1), ("squared error", 0), ("squared error", 0.1), ("squared error", 1),
+    ("squared error", 10),
+)  # fmt: skip
 """How noise is met: the loss of the run's later part, and the TV weight as a multiple of the estimated noise level."""
 
 
@@ -57,7 +60,7 @@ class Profile:
     names: tuple[str, ...]
     noisy: tuple[str, ...]
     sigmas: tuple[float, ...]
-    arms: tuple[tuple[str, float], ...]
+    arms: tuple[Arm, ...]
     sized: tuple[str, ...]
     sizes: tuple[float, ...]
     seeded: tuple[str, ...]
@@ -96,11 +99,15 @@ PROFILES = {
 
 def jobs(profile: Profile) -> list[Job]:
     """Every job once; those without a disturbance are jobs of other studies, where these have the same recipe."""
-    shared, recipe, place = profile.shared, profile.recipe, {"dataset": profile.dataset, "crop": profile.crop}
+    shared, recipe = profile.shared, profile.recipe
 
     def disturbed(function: Callable, name: str, recipe: Recipe = recipe, **settings: Any) -> Job:
-        digest = data.digest(profile.dataset, name)
-        return Job.create(function, data=digest, pair=name, seed=0, recipe=asdict(recipe), **place, **settings)
+        return Job.create(function, data=data.digest(profile.dataset, name), dataset=profile.dataset, pair=name,
+                          crop=profile.crop, seed=0, recipe=asdict(recipe), **settings)  # fmt: skip
+
+    def window(function: Callable, dataset: str, name: str, **settings: Any) -> Job:
+        return Job.create(function, data=data.digest(dataset, name), dataset=dataset, pair=name, window=profile.window,
+                          seed=0, recipe=asdict(recipe), **settings)  # fmt: skip
 
     made = [pairs.restore_job(shared.dataset, name, shared.recipe, seed, shared.crop) for name, seed in shared.runs()]
     runs = [(name, 0) for name in profile.names] + [(name, seed) for name in profile.seeded for seed in profile.seeds]
@@ -111,16 +118,9 @@ def jobs(profile: Profile) -> list[Job]:
         if sigma or (loss, factor) != ARMS[0]
     ]  # fmt: skip
     made += [disturbed(restore_resized, name, size=size) for name in profile.sized for size in profile.sizes]
-    window = {"window": profile.window, "seed": 0, "recipe": asdict(recipe)}
-    made += [
-        Job.create(restore_turned, data=data.digest("builtin", name), dataset="builtin", pair=name, motion=motion,
-                   corner=corner, **window)
-        for motion, name in enumerate(profile.scenes) for corner in profile.corners
-    ]  # fmt: skip
-    made += [
-        Job.create(restore_photograph, data=data.digest("gopro", name), dataset="gopro", pair=name, **window)
-        for name in profile.photographs
-    ]
+    made += [window(restore_turned, "builtin", name, motion=motion, corner=corner)
+             for motion, name in enumerate(profile.scenes) for corner in profile.corners]  # fmt: skip
+    made += [window(restore_photograph, "gopro", name) for name in profile.photographs]
     return list(dict.fromkeys(made))
 
 
@@ -140,10 +140,8 @@ def restore_noisy(
     estimate = float(blur.estimate_sigma(target.blurry))
     weight = tv_factor * estimate
     values, arrays = pairs.solve(context, target, recipe | {"tv_weight": weight}, seed)
-    return {**values, "estimated_sigma": estimate, "tv_weight": weight}, {
-        **arrays,
-        "blurry": pairs.to_bytes(target.blurry),
-    }
+    values |= {"estimated_sigma": estimate, "tv_weight": weight}
+    return values, {**arrays, "blurry": pairs.to_bytes(target.blurry)}
 
 
 @task(numerics=1)
@@ -224,105 +222,78 @@ def best_fit(x: torch.Tensor, y: torch.Tensor, size: int) -> float:
     return float(-10 * (squares / y.numel()).log10())
 
 
-def psnr(run: Result) -> float:
-    return run.values["psnr"]
+# Results
 
 
-def gain(run: Result) -> float:
-    """PSNR over that of the picture that was given, in dB."""
-    return psnr(run) - run.values["blurry"]["psnr"]
-
-
-CELL = tuple[object, ...]
+Cells = tuple[object, ...]
 Runs = dict[str, Result]  # by pair
 
 
-def noise_runs(results: list[Result]) -> dict[tuple[float, tuple[str, float]], Runs]:
+def noise_runs(results: list[Result]) -> dict[tuple[float, Arm], Runs]:
     """By the noise that was added and the arm; the undisturbed runs are the first arm without noise."""
-    found: dict[tuple[float, tuple[str, float]], Runs] = defaultdict(dict)
-    for run in of_task(results, restore_noisy):
-        settings = run.job.settings
+
+    def key(settings: dict[str, Any]) -> tuple[float, Arm]:
         loss = "squared error" if settings["recipe"]["squared_error_until"] == 1 else "1 − SSIM"
-        found[settings["sigma"], (loss, settings["tv_factor"])][settings["pair"]] = run
-        if twin := _undisturbed(run, results):
-            found[0, ARMS[0]][settings["pair"]] = twin
-    return dict(sorted(found.items(), key=lambda item: (item[0][0], ARMS.index(item[0][1]))))
+        return settings["sigma"], (loss, settings["tv_factor"])
+
+    return _disturbed(results, restore_noisy, key, undisturbed=(0, ARMS[0]))
 
 
 def size_runs(results: list[Result]) -> dict[float, Runs]:
     """By the kernel size that was told, in units of the usual one; the undisturbed runs are 1."""
-    found: dict[float, Runs] = defaultdict(dict)
-    for run in of_task(results, restore_resized):
-        found[run.job.settings["size"]][run.job.settings["pair"]] = run
-        if twin := _undisturbed(run, results):
-            found[1][run.job.settings["pair"]] = twin
-    return dict(sorted(found.items()))
-
-
-def seed_runs(results: list[Result]) -> dict[str, dict[str, list[Result]]]:
-    """The undisturbed runs by set-up, in words, and pair: one for every seed."""
-    found: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for run in of_task(results, pairs.restore):
-        settings = run.job.settings
-        extent = f"{settings['crop']} px crops" if settings["crop"] else "whole pictures"
-        setup = f"{settings['dataset']}, {extent}, {settings['recipe']['iterations']} iterations"
-        found[setup][settings["pair"]].append(run)
-    return found
+    return _disturbed(results, restore_resized, lambda settings: settings["size"], undisturbed=1)
 
 
 def turned_runs(results: list[Result]) -> dict[float, Runs]:
     """By how far the camera's turn moved the corners."""
-    found: dict[float, Runs] = defaultdict(dict)
-    for run in of_task(results, restore_turned):
-        found[run.job.settings["corner"]][run.job.settings["pair"]] = run
+    return _disturbed(results, restore_turned, lambda settings: settings["corner"])
+
+
+def _disturbed(
+    results: list[Result], function: Callable, key: Callable[[dict[str, Any]], Any], undisturbed: Any = None
+) -> dict[Any, Runs]:
+    """Runs of a task by key(settings), in its order. Their twins, the same pair, recipe and seed as it is, stand under
+    the key `undisturbed`."""
+    twins = {run.job: run for run in of_task(results, pairs.restore)}
+    found: dict[Any, Runs] = defaultdict(dict)
+    for run in of_task(results, function):
+        settings = run.job.settings
+        found[key(settings)][settings["pair"]] = run
+        if undisturbed is not None:
+            same = {name: settings[name] for name in ("dataset", "pair", "crop", "seed", "recipe")}
+            if twin := twins.get(Job.create(pairs.restore, data=run.job.data, **same)):
+                found[undisturbed][settings["pair"]] = twin
     return dict(sorted(found.items()))
 
 
-def _undisturbed(run: Result, results: list[Result]) -> Result | None:
-    """The run of the same pair, recipe and seed as it is."""
-    settings = run.job.settings
-    same = {name: settings[name] for name in ("dataset", "pair", "crop", "seed", "recipe")}
-    job = Job.create(pairs.restore, data=run.job.data, **same)
-    return next((result for result in results if result.job == job), None)
+# Tables
 
 
 def tables(results: list[Result]) -> list[Table]:
-    return [_summary_table(results), _noise_table(results), _size_table(results), _seed_table(results),
-            _restart_table(results), _turned_table(results)]  # fmt: skip
+    return [_summary_table(results), _noise_table(results), _size_table(results), *seeds.tables(results),
+            _turned_table(results)]  # fmt: skip
 
 
 def _summary_table(results: list[Result]) -> Table:
     noise, size, turn = noise_runs(results), size_runs(results), turned_runs(results)
-    rows: list[CELL] = []
+    rows: list[Cells] = []
     if noise:
         most = max(sigma for sigma, _ in noise)
-        plain, strong = ("squared error", 0), ("squared error", 10)
-        comparisons = (
-            (f"noise {most:g}", "fails at high noise", "against no noise", (most, ARMS[0]), (0, ARMS[0])),
-            ("loss", "", f"squared error against 1 − SSIM, noise {most:g}", (most, plain), (most, ARMS[0])),
-            (
-                "TV weight",
-                "10 σ is a rule of thumb",
-                f"10 σ against none, noise {most:g}",
-                (most, strong),
-                (most, plain),
-            ),
-        )
+        ssim, plain, strong = (noise.get((most, arm), {}) for arm in (ARMS[0], ("squared error", 0),
+                                                                     ("squared error", 10)))  # fmt: skip
         rows += [
-            (*words, _interval(difference_over_pairs(noise.get(a, {}), noise.get(b, {}))))
-            for *words, a, b in comparisons
+            (f"noise {most:g}", "fails at high noise", "against no noise", _above(ssim, noise.get((0, ARMS[0]), {}))),
+            ("loss", "", f"squared error against 1 − SSIM, noise {most:g}", _above(plain, ssim)),
+            ("TV weight", "10 σ is a rule of thumb", f"10 σ against none, noise {most:g}", _above(strong, plain)),
         ]
-    report = "if unknown, set it large"
-    rows += [
-        ("kernel size", report, f"{factor:g} times the usual one against 1",
-         _interval(difference_over_pairs(runs, size.get(1, {}))))
-        for factor, runs in size.items()
-        if factor in (min(size), max(size)) and factor != 1
-    ]  # fmt: skip
+    for factor, runs in size.items():
+        if factor in (min(size), max(size)) and factor != 1:
+            words = "kernel size", "if unknown, set it large", f"{factor:g} times the usual one against 1"
+            rows.append((*words, _above(runs, size.get(1, {}))))
     for setup, by_pair in seed_runs(results).items():
-        if _repeated(by_pair):
+        if seeds.repeated(by_pair):
             words = "seeds", "runs differ, some fail", f"standard deviation between them, {setup}"
-            rows.append((*words, f"{_scatter(by_pair):.2f}"))
+            rows.append((*words, f"{seeds.scatter_of_seeds(by_pair):.2f}"))
     if len(turn) > 1:
         words = "non-uniform blur", "not robust to it", f"corners turn by {max(turn):g} px against {min(turn):g} px"
         more, less = turn[max(turn)], turn[min(turn)]
@@ -342,7 +313,7 @@ PSNR_AND_MORE = ("PSNR (dB)", "difference (dB) [95 %]", "kernel similarity", "de
 
 def _noise_table(results: list[Result]) -> Table:
     found = noise_runs(results)
-    rows: list[CELL] = []
+    rows: list[Cells] = []
     for (sigma, (loss, factor)), runs in found.items():
         noisy = [run for run in of_task(results, restore_noisy) if run.job.settings["sigma"] == sigma]
         estimate = pairs.mean(noisy, "estimated_sigma") if noisy else None
@@ -369,106 +340,16 @@ def _size_table(results: list[Result]) -> Table:
     return Table("Kernel size", ("kernel size", *PSNR_AND_MORE), rows, caption)
 
 
-def _seed_table(results: list[Result]) -> Table:
-    rows: list[CELL] = []
-    for setup, by_pair in seed_runs(results).items():
-        runs = [run for group in by_pair.values() for run in group]
-        repeated = [values for _, values in _repeated(by_pair)]
-        scatter = gap = slips = None
-        if repeated:
-            scatter = f"{_scatter(by_pair):.2f}"
-            gap = f"{max(np.ptp(values) for values in repeated):.1f}"
-            slipped = [(values < values.max() - pairs.FAILED_BELOW).sum() for values in repeated]
-            slips = f"{sum(slipped)} of {sum(len(values) - 1 for values in repeated)}"
-        mean = pairs.compare("PSNR", [run.job.settings["pair"] for run in runs], list(map(psnr, runs)))
-        interval = f" [{mean.low:.2f}, {mean.high:.2f}]" if np.isfinite(mean.low) else ""
-        failed = _share([any(map(pairs.failed, group)) for group in by_pair.values()])
-        row = (setup, len(by_pair), len(runs), f"{mean.effect:.2f}{interval}", scatter, gap, failed)
-        rows.append((*row, f"{sum(map(pairs.failed, runs))} of {len(runs)}", slips))
-    columns = ("runs of", "pairs", "runs", "PSNR (dB) [95 %]", "scatter of seeds (dB)", "largest gap (dB)",
-               "pairs with a failed run [95 %]", "failed runs", "slipped")  # fmt: skip
-    caption = (
-        "PSNR: the seeds of a pair averaged first, the interval over pictures or over kernels, whichever is wider. "
-        "Scatter: standard deviation between the seeds of a pair. Gap: between the best and the worst seed of a pair. "
-        "Slipped: more than 3 dB below the best seed of the pair, of the other seeds. Runs of one pair are no "
-        "independent ones, so pairs have an interval (Wilson's) and runs have none; a pair with several seeds has as "
-        "many chances to fail."
-    )
-    return Table("Seeds", columns, rows, caption)
-
-
-def rank_correlation(by_pair: dict[str, list[Result]], repetitions: int = 2000) -> metrics.Interval:
-    """Spearman's, of data term and gain by pair, the seeds of a pair averaged. Of two intervals by the bootstrap, with
-    pictures or with kernels drawn anew, the wider one counts (see `claims.crossed`)."""
-    terms = [np.mean([run.values["data_term"] for run in group]) for group in by_pair.values()]
-    means = np.array([terms, [np.mean(list(map(gain, group))) for group in by_pair.values()]])
-
-    def spearman(chosen: np.ndarray) -> float:
-        a, b = (ranks - ranks.mean() for ranks in stats.rankdata(means[:, chosen], axis=-1))
-        scale = np.sqrt((a**2).sum() * (b**2).sum())
-        return float(np.clip((a * b).sum() / scale, -1, 1)) if scale else np.nan  # a draw of one pair has no ranks
-
-    def interval(part: int) -> tuple[float, float]:
-        labels = np.array([name.partition("_kernel")[part] for name in by_pair])
-        members, random = [np.flatnonzero(labels == label) for label in np.unique(labels)], np.random.default_rng(0)
-        drawn = random.integers(len(members), size=(repetitions, len(members)))
-        found = [spearman(np.concatenate([members[i] for i in row])) for row in drawn]
-        return tuple(np.nanpercentile(found, (2.5, 97.5)))
-
-    low, high = max((interval(0), interval(2)), key=lambda ends: ends[1] - ends[0])
-    return metrics.Interval(spearman(np.arange(len(by_pair))), float(low), float(high), len(by_pair))
-
-
-def _restart_table(results: list[Result]) -> Table:
-    rows: list[CELL] = []
-    for setup, by_pair in seed_runs(results).items():
-        betrayed = _betrayed([run for group in by_pair.values() for run in group])
-        hits = chance = gained = best = None
-        if repeated := _repeated(by_pair):
-            chosen = [psnr(min(group, key=lambda run: run.values["data_term"])) for group, _ in repeated]
-            seeds = [values for _, values in repeated]
-            hits = _share([choice == values.max() for choice, values in zip(chosen, seeds, strict=True)])
-            chance = f"{np.mean([1 / len(values) for values in seeds]):.0%}"
-            gains = [choice - values.mean() for choice, values in zip(chosen, seeds, strict=True)]
-            gained = _interval(pairs.compare("gain", [group[0].job.settings["pair"] for group, _ in repeated], gains))
-            best = f"{np.mean([values.max() - values.mean() for values in seeds]):.2f}"
-        rows.append((setup, None if betrayed is None else f"{betrayed:.0%}", hits, chance, gained, best))
-    columns = ("runs of", "failed above good", "least is best [95 %]", "by chance", "gain of the rule (dB) [95 %]")
-    caption = (
-        "Failed above good: in how many pairings of a failed with a good run the failed one has the larger data term; "
-        "50 % is no information. The rule: start a few seeds and keep the run of the least data term. Its gain is over "
-        "a seed at random, beside that of an oracle that knows the best seed."
-    )
-    return Table("Does the data term betray a failure?", (*columns, "of an oracle (dB)"), rows, caption)
-
-
-def _repeated(by_pair: dict[str, list[Result]]) -> list[tuple[list[Result], np.ndarray]]:
-    """The runs and PSNRs of the pairs that have run with several seeds."""
-    return [(group, np.array(list(map(psnr, group)))) for group in by_pair.values() if len(group) > 1]
-
-
-def _scatter(by_pair: dict[str, list[Result]]) -> float:
-    """Standard deviation of PSNR between the seeds of a pair, pooled over pairs."""
-    return float(np.sqrt(np.mean([values.var(ddof=1) for _, values in _repeated(by_pair)])))
-
-
 def _turned_table(results: list[Result]) -> Table:
-    rows: list[CELL] = []
+    rows: list[Cells] = []
     for corner, runs in turned_runs(results).items():
         values = list(runs.values())
         similarity = f"{pairs.mean(values, 'kernel_similarity'):.3f}"
         rows.append((f"camera turned, corners {corner:g} px", *_fits(values), similarity, _failures(values)))
     for run in of_task(results, restore_photograph):
         rows.append((run.job.settings["pair"], *_fits([run]), None, _failures([run])))
-    columns = (
-        "picture",
-        "best kernel explains to (dB)",
-        "best kernel explains the whole picture to (dB)",
-        "PSNR (dB)",
-        "gain (dB) [95 %]",
-        "kernel similarity",
-        FAILED,
-    )
+    columns = ("picture", "best kernel explains to (dB)", "best kernel explains the whole picture to (dB)",
+               "PSNR (dB)", "gain (dB) [95 %]", "kernel similarity", FAILED)  # fmt: skip
     caption = (
         "How far rotation alone moves the corners, beside a shake of 5 px; then windows of GoPro at half size. "
         "Best kernel: least squares with the sharp picture at hand; a method that finds this picture cannot do better. "
@@ -481,9 +362,9 @@ def _turned_table(results: list[Result]) -> Table:
     return Table("Turning camera, and windows of GoPro", columns, rows, caption)
 
 
-def _scores(runs: Runs, reference: Runs) -> tuple[object, ...]:
+def _scores(runs: Runs, reference: Runs) -> Cells:
     values = list(runs.values())
-    difference = None if runs == reference else _interval(difference_over_pairs(runs, reference))
+    difference = None if runs == reference else _above(runs, reference)
     similarity, deltas = f"{pairs.mean(values, 'kernel_similarity'):.3f}", f"{pairs.share(values, pairs.collapsed):.0%}"
     return f"{pairs.mean(values, 'psnr'):.2f}", difference, similarity, deltas, _failures(values)
 
@@ -491,19 +372,8 @@ def _scores(runs: Runs, reference: Runs) -> tuple[object, ...]:
 def difference_over_pairs(runs: Runs, reference: Runs) -> Comparison:
     """How much better the runs are than those of the same pairs in `reference`, in dB."""
     both = [pair for pair in runs if pair in reference]
-    return pairs.compare("difference", both, [psnr(runs[pair]) - psnr(reference[pair]) for pair in both], "dB")
-
-
-def _fits(runs: list[Result]) -> tuple[object, ...]:
-    whole = f"{pairs.mean(runs, 'fit_whole'):.1f}" if "fit_whole" in runs[0].values else None
-    psnr, gained = f"{pairs.mean(runs, 'psnr'):.2f}", _interval(metrics.mean_interval(list(map(gain, runs))))
-    return f"{pairs.mean(runs, 'fit'):.1f}", whole, psnr, gained
-
-
-def _betrayed(runs: list[Result]) -> float | None:
-    """Share of (failed, good) run pairings in which the failed run has the larger data term; None without either."""
-    failed, good = ([run.values["data_term"] for run in runs if pairs.failed(run) is truth] for truth in (True, False))
-    return float(np.mean(np.greater.outer(failed, good))) if failed and good else None
+    gains = [runs[pair].values["psnr"] - reference[pair].values["psnr"] for pair in both]
+    return pairs.compare("difference", both, gains, "dB")
 
 
 def _interval(found: Comparison | metrics.Interval) -> str | None:
@@ -511,18 +381,31 @@ def _interval(found: Comparison | metrics.Interval) -> str | None:
 
 
 def _failures(runs: list[Result]) -> str:
-    return _share([pairs.failed(run) for run in runs])
+    return pairs.counted(list(map(pairs.failed, runs)))
 
 
-def _share(hits: list[bool]) -> str:
-    rate = metrics.rate_interval(sum(map(bool, hits)), len(hits))
-    return f"{sum(map(bool, hits))} of {rate.n} [{rate.low:.0%}, {rate.high:.0%}]"
+def _above(runs: Runs, reference: Runs) -> str | None:
+    return _interval(difference_over_pairs(runs, reference))
+
+
+def _fits(runs: list[Result]) -> Cells:
+    whole = f"{pairs.mean(runs, 'fit_whole'):.1f}" if "fit_whole" in runs[0].values else None
+    psnr, gained = f"{pairs.mean(runs, 'psnr'):.2f}", _interval(metrics.mean_interval(list(map(gain, runs))))
+    return f"{pairs.mean(runs, 'fit'):.1f}", whole, psnr, gained
+
+
+# Figures
 
 
 def figures(results: list[Result]) -> list[Figure]:
-    drawn = (_noise_curves, _noise_pictures, _size_curves, _size_pictures, _seed_dots, _seed_pictures, _data_terms,
-             _turned_curves, _turned_pictures)  # fmt: skip
-    return [figure for draw in drawn if (figure := draw(results))]
+    drawn = [_noise_curves(results), _noise_pictures(results), _size_curves(results), _size_pictures(results),
+             *seeds.figures(results), _turned_curves(results), _turned_pictures(results)]  # fmt: skip
+    return [figure for figure in drawn if figure]
+
+
+def _in_words(arm: Arm) -> str:
+    loss, factor = arm
+    return f"{loss}, {f'TV {factor:g} σ' if factor else 'no TV'}"
 
 
 def _noise_curves(results: list[Result]) -> Figure | None:
@@ -531,18 +414,15 @@ def _noise_curves(results: list[Result]) -> Figure | None:
     if not found:
         return None
     figure, (row,) = subplots(1, len(sigmas), width=3.2, height=3.0, sharex=True, sharey=True)
-    arms = [arm for arm in ARMS if any(arm == met for _, met in found)]
-    names = [f"{loss}, {f'TV {factor:g} σ' if factor else 'no TV'}" for loss, factor in arms]
+    arms = sorted({arm for _, arm in found})
     for axes, sigma in zip(row, sigmas, strict=True):
         for i, arm in enumerate(arms):
-            gains = [gain(run) for run in found.get((sigma, arm), {}).values()]
             color = PALETTE[0] if arm[0] == "1 − SSIM" else PALETTE[1]
-            axes.plot(gains, [i] * len(gains), "o", color=color, markersize=4, alpha=0.5)
-            if gains:
-                axes.plot(np.mean(gains), i, "|", color=color, markersize=18, markeredgewidth=2.5)
-        axes.axvline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
+            if gains := [gain(run) for run in found.get((sigma, arm), {}).values()]:
+                show_spread(axes, gains, np.mean(gains), i, color, color)
+        axes.axvline(pairs.FAILED_BELOW, **DASHED)
         axes.set(title=f"noise {sigma:g} added", xlabel="gain over the input (dB)", ylim=(len(arms) - 0.5, -0.5))
-    row[0].set_yticks(range(len(arms)), names)
+    row[0].set_yticks(range(len(arms)), list(map(_in_words, arms)))
     caption = (
         "Each dot is a pair, the bar their mean: by the loss and the TV weight, a multiple of the estimated noise. "
         "Left of the dashed line a run counts as failed."
@@ -559,68 +439,13 @@ def _size_curves(results: list[Result]) -> Figure | None:
         for pair in found[1]:
             sizes = [size for size in found if pair in found[size]]
             axes.plot(sizes, [found[size][pair].values[value] for size in sizes], color=PALETTE[5], linewidth=0.8)
-        axes.plot(
-            list(found), [pairs.mean(list(runs.values()), value) for runs in found.values()], "o-", color=PALETTE[0]
-        )
+        means = [pairs.mean(list(runs.values()), value) for runs in found.values()]
+        axes.plot(list(found), means, "o-", color=PALETTE[0])
         axes.set(xscale="log", xlabel="kernel size told (usual = 1)", ylabel=label)
         axes.set_xticks(list(found), [f"{size:g}" for size in found])
         axes.minorticks_off()
     caption = "Thin lines are pairs, the thick one their mean. Compare too small with too large: which is worse?"
     return Figure("kernel_size", figure, caption)
-
-
-def _seed_dots(results: list[Result]) -> Figure | None:
-    found = seed_runs(results)
-    if not found:
-        return None
-    figure, rows = subplots(len(found), 1, width=6.4, height=2.6)
-    for (axes,), (setup, by_pair) in zip(rows, found.items(), strict=True):
-        order = sorted(by_pair.values(), key=lambda group: max(map(gain, group)))
-        for i, group in enumerate(order):
-            axes.plot([i, i], [min(map(gain, group)), max(map(gain, group))], color="0.7", linewidth=1, zorder=1)
-            for run in group:
-                color = PALETTE[1] if pairs.failed(run) else PALETTE[0]
-                axes.plot(i, gain(run), "o", color=color, markersize=4)
-        axes.axhline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
-        axes.set(title=setup, xlabel="pair, by its best seed", ylabel="gain (dB)", xticks=[])
-    caption = (
-        "Every run is a dot, the seeds of a pair on one line. Below the dashed line, in orange, a run has failed. Look "
-        "for long lines: there the seed decides."
-    )
-    return Figure("seeds", figure, caption)
-
-
-def _data_terms(results: list[Result]) -> Figure | None:
-    found = seed_runs(results)
-    if not found:
-        return None
-    repeated = any(_repeated(by_pair) for by_pair in found.values())
-    figure, (row,) = subplots(1, 1 + repeated, width=3.8, height=3.1)
-    left, right = row[0], row[-1]
-    for (setup, by_pair), marker in zip(found.items(), "os", strict=False):
-        runs = [run for group in by_pair.values() for run in group]
-        for failed, color, word in ((False, PALETTE[0], "good"), (True, PALETTE[1], "failed")):
-            some = [run for run in runs if pairs.failed(run) is failed]
-            terms = [run.values["data_term"] for run in some]
-            label = f"{word}, {setup.split(', ')[1]}" if some else None
-            left.plot(terms, [gain(run) for run in some], marker, color=color, markersize=4, label=label)
-        for group, values in _repeated(by_pair):
-            logarithms = np.log2([run.values["data_term"] for run in group])
-            ratios = 2 ** (logarithms - logarithms.mean())
-            right.plot(ratios, values - values.mean(), marker, color=PALETTE[2], markersize=4)
-    left.axhline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
-    left.set(xscale="log", xlabel="data term (10⁻⁶)", ylabel="gain (dB)", title="all runs")
-    left.xaxis.set_major_locator(MaxNLocator(4))  # they lie within a decade or so, which may hold no power of ten
-    left.xaxis.set_major_formatter(lambda term, _: f"{1e6 * term:g}")
-    left.xaxis.set_minor_formatter("")
-    left.legend(fontsize=7)
-    caption = "If the data term betrayed failures, orange dots would lie to the right of the blue ones"
-    if repeated:
-        right.axhline(0, color="0.5", linewidth=0.8)
-        right.set(xlabel="data term, pair's mean = 1", ylabel="PSNR − pair's mean (dB)", title="seeds of each pair")
-        caption += ", and the green ones would fall from the upper left to the lower right"
-    caption += "."
-    return Figure("data_term", figure, caption)
 
 
 def _turned_curves(results: list[Result]) -> Figure | None:
@@ -641,7 +466,7 @@ def _turned_curves(results: list[Result]) -> Figure | None:
     right.set(xlabel="best kernel explains y to (dB)", ylabel="gain (dB)")
     right.legend()
     for axes in (left, right):
-        axes.axhline(pairs.FAILED_BELOW, color="0.5", linestyle="--", linewidth=1)
+        axes.axhline(pairs.FAILED_BELOW, **DASHED)
     caption = (
         "Left: gain by how far the camera turns; thin lines are scenes. Right: the same runs"
         f"{', and windows of GoPro,' if photographs else ''} by how well a single kernel could explain the picture at "
@@ -650,84 +475,42 @@ def _turned_curves(results: list[Result]) -> Figure | None:
     return Figure("non_uniform", figure, caption)
 
 
-Column = tuple[str, np.ndarray, np.ndarray | None]  # title, picture in bytes, kernel
-
-
-def _gallery(name: str, columns: list[Column], caption: str) -> Figure:
-    figure, panels = subplots(2, len(columns), width=1.6, height=1.7)
-    for (title, x, k), (top, bottom) in zip(columns, panels.T, strict=True):
-        show_image(top, x, title, maximum=255)
-        top.title.set_fontsize(8)
-        bottom.set_axis_off()
-        if k is not None:
-            show_image(bottom, k, maximum=None)
-    return Figure(name, figure, caption)
-
-
-def _drawable(runs: Iterable[Result]) -> list[Result]:
-    return [run for run in runs if run.arrays and run.job.settings["dataset"] == "builtin"]
-
-
-def _found(title: str, run: Result) -> Column:
-    return f"{title}\n{run.values['psnr']:.1f} dB", run.arrays["x"], run.arrays["k"]
-
-
-def _truth(target: data.Pair) -> Column:
-    assert target.kernel is not None
-    return "truth", pairs.to_bytes(target.sharp), target.kernel[0].numpy()
-
-
-def _load(run: Result) -> data.Pair:
-    settings = run.job.settings
-    return pairs.load(settings["dataset"], settings["pair"], settings["crop"])
-
-
 def _noise_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(of_task(results, restore_noisy))
+    runs = pairs.drawable(of_task(results, restore_noisy))
     if not runs:
         return None
     name, sigma = runs[0].job.settings["pair"], max(run.job.settings["sigma"] for run in runs)
-    columns: list[Column] = [("noisy and blurry", runs[0].arrays["blurry"], None)]
-    for (added, (loss, factor)), by_pair in noise_runs(results).items():
+    columns: list[pairs.Column] = [("noisy and blurry", runs[0].arrays["blurry"], None)]
+    for (added, arm), by_pair in noise_runs(results).items():
         if added == sigma and name in by_pair:
-            columns.append(_found(f"{loss}, {f'TV {factor:g} σ' if factor else 'no TV'}", by_pair[name]))
+            columns.append(pairs.found_column(_in_words(arm), by_pair[name]))
     caption = f"{name} with noise of {sigma:g}: look for noise drawn as texture, and texture that TV takes for noise."
-    return _gallery("noise_pictures", [*columns, _truth(_load(runs[0]))], caption)
+    return pairs.gallery("noise_pictures", [*columns, pairs.truth_column(pairs.target_of(runs[0]))], caption)
 
 
 def _size_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(of_task(results, restore_resized))
+    runs = pairs.drawable(of_task(results, restore_resized))
     if not runs:
         return None
     name = runs[0].job.settings["pair"]
     by_size = {size: by_pair[name] for size, by_pair in size_runs(results).items() if name in by_pair}
-    columns = [_found(f"told {run.values['kernel_size']} px", run) for run in by_size.values()]
+    columns = [pairs.found_column(f"told {run.values['kernel_size']} px", run) for run in by_size.values()]
     caption = f"{name}: each kernel in a frame of the size that was told. Too small a frame cuts it off."
-    return _gallery("kernel_size_pictures", [*columns, _truth(_load(runs[0]))], caption)
-
-
-def _seed_pictures(results: list[Result]) -> Figure | None:
-    groups = [_drawable(group) for by_pair in seed_runs(results).values() for group in by_pair.values()]
-    group = max(groups, key=len, default=[])
-    if len(group) < 2:
-        return None
-    columns = [_found(f"seed {run.job.settings['seed']}", run) for run in group]
-    caption = f"{group[0].job.settings['pair']}: the same picture and recipe, other random numbers. Compare kernels."
-    return _gallery("seed_pictures", [*columns, _truth(_load(group[0]))], caption)
+    return pairs.gallery("kernel_size_pictures", [*columns, pairs.truth_column(pairs.target_of(runs[0]))], caption)
 
 
 def _turned_pictures(results: list[Result]) -> Figure | None:
-    runs = _drawable(of_task(results, restore_turned))
+    runs = pairs.drawable(of_task(results, restore_turned))
     if not runs:
         return None
     settings, columns = runs[0].job.settings, []
     for run in runs:
         if run.job.settings["pair"] == settings["pair"]:
             corner = run.job.settings["corner"]
-            columns += [(f"corners {corner:g} px", run.arrays["blurry"], None), _found("found", run)]
+            columns += [(f"corners {corner:g} px", run.arrays["blurry"], None), pairs.found_column("found", run)]
     where = {name: settings[name] for name in ("dataset", "pair", "window", "motion", "corner")}
     caption = "The same shake, with and without a turn of the camera: one kernel has to serve a picture that has many."
-    return _gallery("non_uniform_pictures", [*columns, _truth(turned(**where)[0])], caption)
+    return pairs.gallery("non_uniform_pictures", [*columns, pairs.truth_column(turned(**where)[0])], caption)
 
 
 def evidence(results: list[Result]) -> dict[str, Evidence]:
