@@ -32,17 +32,16 @@ from deblur_core.solvers import kernel_space, large_picture, selfdeblur
 from deblur_core.solvers.losses import hyper_laplacian
 from deblur_core.solvers.untrained import Deblurred, Optimisation
 from deblur_core.studies import operators, pairs
-from deblur_core.studies.claims import Comparison, Evidence, paired
+from deblur_core.studies.claims import Comparison, Evidence, paired_by_name
 from deblur_core.studies.refining import show_picture
-from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
-from deblur_core.studies.style import PALETTE, subplots
+from deblur_core.studies.study import NOT_AVAILABLE, Figure, Study, Table, grouped, of_task, rounded, with_interval
+from deblur_core.studies.style import DASHED, PALETTE, show_spread, subplots
 
 FILMED = "filmed"
 """The data set of pairs that a turning camera films of the held-out pictures, one of each; see `camera_pairs`."""
 REACH = 8
 """How far estimates are moved at most to fit, in pixels, and the border that is not scored."""
 LPIPS, AS_IT_IS = "lpips", "lpips as it is"
-NOT_AVAILABLE = "not available"
 
 BLURRY, ONE_KERNEL, OURS, JOINT, BY_HAND = (
     "blurry input", "SelfDeblur", "kernel space, alternating", "kernel space, joint", "made by hand, joint",
@@ -119,9 +118,8 @@ PROFILES = {
 
 def jobs(profile: Profile) -> list[Job]:
     """Those that judge come last: they build on the others."""
-    methods = [
-        [once_job(model, profile.pictures)] for model in (None, *ONCE) if model is None or model in weights.names()
-    ]
+    shipped = [model for model in ONCE if model in weights.names()]
+    methods = [[once_job(model, profile.pictures)] for model in (None, *shipped)]
     methods.append([one_kernel_job(picture, profile.one_kernel) for picture in profile.pictures])
     arms = [("learned", profile.alternating), ("learned", profile.joint), ("linear", profile.joint)]
     methods += [[space_job(picture, *arm) for picture in profile.pictures] for arm in arms]
@@ -336,7 +334,8 @@ def restorations(results: list[Result]) -> list[Result]:
 def priors_of(job: Job) -> tuple[bool, bool]:
     """Whether k has its prior, and x."""
     recipe = job.settings.get("recipe", {})
-    return tuple(any(recipe.get(f"{name}_weight", (1,))) for name in ("kernel", "gradient"))  # type: ignore[return-value]
+    of_k, of_x = (any(recipe.get(weight, (1,))) for weight in ("kernel_weight", "gradient_weight"))
+    return of_k, of_x
 
 
 def method_of(job: Job) -> str:
@@ -352,11 +351,9 @@ def method_of(job: Job) -> str:
 
 def runs_by_method(results: list[Result]) -> dict[str, list[Result]]:
     """In the order of METHODS, those with both priors."""
-    found: dict[str, list[Result]] = {method: [] for method in METHODS}
-    for run in restorations(results):
-        if all(priors_of(run.job)):
-            found[method_of(run.job)].append(run)
-    return {method: runs for method, runs in found.items() if runs}
+    with_both = [run for run in restorations(results) if all(priors_of(run.job))]
+    found = grouped(with_both, lambda run: method_of(run.job))
+    return {method: found[method] for method in METHODS if method in found}
 
 
 def scores_by_method(results: list[Result]) -> dict[str, Scores]:
@@ -394,11 +391,11 @@ def mean(scores: Scores, measure: str) -> float | None:
 
 def better(label: str, ours: Scores, theirs: Scores, measure: str) -> Comparison | None:
     """By how much we are better over the pictures that both have, scene by scene; None where there are none."""
-    names = [name for name in ours.get(measure, {}) if name in theirs.get(measure, {})]
-    a, b = ([scores[measure][name] for name in names] for scores in (ours, theirs))
-    sign = (a, b) if measure in ("psnr", "ssim") else (b, a)
+    if not ours.get(measure, {}).keys() & theirs.get(measure, {}).keys():
+        return None
+    higher, lower = (ours, theirs) if measure in ("psnr", "ssim") else (theirs, ours)
     unit = "dB" if measure == "psnr" else ""
-    return paired(label, *sign, list(map(scene_of, names)), unit, "scenes") if names else None
+    return paired_by_name(label, higher[measure], lower[measure], scene_of, unit, "scenes")
 
 
 def sign_test(wins: int, n: int) -> float:
@@ -415,29 +412,18 @@ def tables(results: list[Result]) -> list[Table]:
     return [table for table in drawn if table.rows]
 
 
-def _cell(value: float | None, digits: int) -> str:
-    return NOT_AVAILABLE if value is None else f"{value:.{digits}f}"
-
-
 def _interval(comparison: Comparison | None, digits: int) -> str:
     return NOT_AVAILABLE if comparison is None else with_interval(comparison, digits)
 
 
 def _means_table(results: list[Result], scores: dict[str, Scores]) -> Table:
-    blurry = scores.get(BLURRY, {})
-    rows = [
-        (
-            method,
-            _cell(mean(own, "psnr"), 2),
-            None if method == BLURRY else _interval(better("", own, blurry, "psnr"), 2),
-            _cell(mean(own, "ssim"), 3),
-            None if method == BLURRY else _interval(better("", own, blurry, "ssim"), 3),
-            _cell(mean(own, LPIPS), 3),
-            None if method == BLURRY else _interval(better("", own, blurry, LPIPS), 3),
-            _cell(mean(own, AS_IT_IS), 3),
-        )
-        for method, own in scores.items()
-    ]
+    blurry, rows = scores.get(BLURRY, {}), []
+    for method, own in scores.items():
+        cells = []
+        for measure, digits in (("psnr", 2), ("ssim", 3), (LPIPS, 3)):
+            gain = None if method == BLURRY else _interval(better("", own, blurry, measure), digits)
+            cells += [rounded(mean(own, measure), digits), gain]
+        rows.append((method, *cells, rounded(mean(own, AS_IT_IS), 3)))
     names = {name for own in scores.values() for name in own["psnr"]}
     caption = (
         f"{len(names)} pictures of {len(set(map(scene_of, names)))} scenes{origin(results)}. The pictures of a scene "
@@ -468,10 +454,10 @@ def _three_table(scores: dict[str, Scores]) -> Table:
         comparison = better("", scores.get(OURS, {}), theirs, LPIPS)
         if method == OURS or comparison is None:
             continue
-        gaps = {name: value - scores[OURS][LPIPS][name] for name, value in theirs[LPIPS].items()
-                if name in scores[OURS][LPIPS]}  # fmt: skip
-        scenes = list(by_scene(gaps).values())
-        wins, won = sum(gap > 0 for gap in gaps.values()), sum(gap > 0 for gap in scenes)
+        ours = scores[OURS][LPIPS]
+        gaps = {name: value - ours[name] for name, value in theirs[LPIPS].items() if name in ours}
+        scenes = by_scene(gaps).values()
+        wins, won = (sum(gap > 0 for gap in found) for found in (gaps.values(), scenes))
         three = f"{comb(wins, 3) / comb(len(gaps), 3):.0%}" if len(gaps) >= 3 else None
         rows.append((method, f"{wins} of {len(gaps)}", three, f"{won} of {len(scenes)}",
                      f"{sign_test(won, len(scenes)):.2g}", _interval(comparison, 3)))  # fmt: skip
@@ -491,10 +477,9 @@ def _cost_table(results: list[Result], scores: dict[str, Scores]) -> Table:
     for method, runs in runs_by_method(results).items():
         recipe = runs[0].job.settings.get("recipe", {})
         iterations = recipe.get("iterations", 0) + recipe.get("warm_up", 0) or (None if method == BLURRY else 1)
-        cost = np.mean([run.values["macs"] for run in runs]) / 1e9
-        quality = (_cell(mean(scores[method], measure), digits) for measure, digits in (("psnr", 2), (LPIPS, 3)))
+        quality = (rounded(mean(scores[method], measure), digits) for measure, digits in (("psnr", 2), (LPIPS, 3)))
         time = [_two_digits(ratios[method]) if method in ratios else None] if ratios else []
-        rows.append((method, iterations, f"{cost:,.1f}", *time, *quality))
+        rows.append((method, iterations, f"{cost_of(runs):,.1f}", *time, *quality))
     caption = (
         "Of products and convolutions, forward and backward, of one picture; Fourier transforms are not counted. What "
         "training has cost is not in it."
@@ -509,6 +494,11 @@ def _cost_table(results: list[Result], scores: dict[str, Scores]) -> Table:
     time = ["times the inverse's time"] if ratios else []
     columns = ("method", "passes", "G multiply-adds a picture", *time, "PSNR (dB)", "LPIPS")
     return Table("Optimise, or invert at once", columns, rows, caption)
+
+
+def cost_of(runs: list[Result]) -> float:
+    """In 10⁹ multiply-adds a picture."""
+    return float(np.mean([run.values["macs"] for run in runs])) / 1e9
 
 
 def relative_times(results: list[Result]) -> dict[str, float]:
@@ -549,9 +539,12 @@ def _prior_table(results: list[Result]) -> Table:
     marks, rows = _marks(results), []
     for (of_k, of_x), runs in by_priors(results).items():
         scores = _scores(runs, marks)
-        said = [np.mean([run.values[key] for run in runs]) for key in ("spread", "sparsity", "reblurred")]
-        rows.append(("on" if of_k else "off", "on" if of_x else "off", _cell(mean(scores, "psnr"), 2),
-                     _cell(mean(scores, LPIPS), 3), f"{said[0]:.2f}", f"{said[1]:.3f}", f"{said[2]:.2f}"))  # fmt: skip
+        spread, sparsity, reblurred = (
+            np.mean([run.values[key] for run in runs]) for key in ("spread", "sparsity", "reblurred")
+        )
+        priors = ("on" if switched_on else "off" for switched_on in (of_k, of_x))
+        quality = rounded(mean(scores, "psnr"), 2), rounded(mean(scores, LPIPS), 3)
+        rows.append((*priors, *quality, f"{spread:.2f}", f"{sparsity:.3f}", f"{reblurred:.2f}"))
     count = len(runs) if rows else 0
     return Table(
         "The two priors",
@@ -618,9 +611,7 @@ def _pictures(results: list[Result]) -> list[Figure]:
 def _lpips_figure(measured: dict[str, Scores]) -> Figure:
     figure, ((axes,),) = subplots(width=5.6, height=0.4 * len(measured) + 1.0)
     for row, own in enumerate(measured.values()):
-        values = list(own[LPIPS].values())
-        axes.plot(values, [row] * len(values), "o", color=PALETTE[0], alpha=0.5, markersize=4)
-        axes.plot(mean(own, LPIPS), row, "|", color=PALETTE[1], markersize=18, markeredgewidth=2.5)
+        show_spread(axes, list(own[LPIPS].values()), mean(own, LPIPS), row)
     axes.set(yticks=range(len(measured)), yticklabels=list(measured), xlabel="LPIPS (lower is better)")
     axes.set_ylim(len(measured) - 0.4, -0.6)
     caption = "A dot is a picture, the bar the mean over scenes. How much wider are the pictures spread than the means?"
@@ -631,13 +622,13 @@ def _cost_figure(results: list[Result], scores: dict[str, Scores]) -> Figure:
     figure, ((axes,),) = subplots(width=5.0, height=3.2)
     measure, label = (LPIPS, "LPIPS") if any(own.get(LPIPS) for own in scores.values()) else ("psnr", "PSNR (dB)")
     for i, (method, runs) in enumerate(runs_by_method(results).items()):
-        cost, quality = np.mean([run.values["macs"] for run in runs]) / 1e9, mean(scores[method], measure)
+        quality = mean(scores[method], measure)
         if quality is None:
             continue
         if method == BLURRY:
-            axes.axhline(quality, color="0.5", linewidth=1, linestyle="--", label=method)
+            axes.axhline(quality, label=method, **DASHED)
         else:
-            axes.plot(cost, quality, "o", color=PALETTE[(i - 1) % len(PALETTE)], label=method)
+            axes.plot(cost_of(runs), quality, "o", color=PALETTE[(i - 1) % len(PALETTE)], label=method)
     axes.set(xscale="log", xlabel="G multiply-adds a picture", ylabel=label)
     low, high = axes.get_xlim()
     axes.set_xlim(low / 3, high * 3)  # a whole power of ten at least
@@ -657,28 +648,30 @@ ALIGNMENTS = (("moved to fit", LPIPS), ("not moved", AS_IT_IS))
 def evidence(results: list[Result]) -> dict[str, Evidence]:
     scores = scores_by_method(results)
     found: dict[str, Evidence] = {}
-    said = {method: _cell(mean(own, LPIPS), 3) for method, own in scores.items()}
-    if all(scores.get(method, {}).get(LPIPS) for method in (OURS, *RIVALS)):
-        compared = (
-            better(f"LPIPS, {rival} − ours, {how}", scores[OURS], scores[rival], measure)
-            for rival in RIVALS
-            for how, measure in ALIGNMENTS
-        )
+    said = {method: rounded(mean(own, LPIPS), 3) for method, own in scores.items()}
+    measured = {method for method, own in scores.items() if own.get(LPIPS)}
+    if measured >= {OURS, *RIVALS}:
+        compared = [_in_lpips(f"{rival} − ours", scores[OURS], scores[rival]) for rival in RIVALS]
         rivals = ", ".join(f"{rival} {said[rival]}" for rival in RIVALS)
         joint = f" ({said[JOINT]} jointly)" if JOINT in said else ""
         found["C2.4"] = Evidence(
-            tuple(filter(None, compared)),
+            tuple(comparison for both in compared for comparison in both),
             ours=f"mean LPIPS {said[OURS]}{joint}; {rivals}",
             reduced=unlike_the_paper(results),
         )
-    if all(scores.get(method, {}).get(LPIPS) for method in (BLURRY, ONE_KERNEL)):
-        blurry, one = scores[BLURRY], scores[ONE_KERNEL]
+    if measured >= {BLURRY, ONE_KERNEL}:
         found["C2.5"] = Evidence(
-            tuple(better(f"LPIPS, SelfDeblur − blurry, {how}", blurry, one, measure) for how, measure in ALIGNMENTS),
+            tuple(_in_lpips("SelfDeblur − blurry", scores[BLURRY], scores[ONE_KERNEL])),
             ours=f"mean LPIPS {said[ONE_KERNEL]} against {said[BLURRY]}",
             reduced=shortened(results, ONE_KERNEL),
         )
     return found
+
+
+def _in_lpips(label: str, ours: Scores, theirs: Scores) -> list[Comparison]:
+    """Moved to fit, and not moved; none where both have no picture in common."""
+    both = (better(f"LPIPS, {label}, {how}", ours, theirs, measure) for how, measure in ALIGNMENTS)
+    return [comparison for comparison in both if comparison]
 
 
 def unlike_the_paper(results: list[Result]) -> str:
