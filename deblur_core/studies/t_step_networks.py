@@ -1,8 +1,7 @@
-"""What the study of T trains networks for: the time that an initial predictor saves, and averages of weights.
+"""What the study of T trains networks for: the time that an initial predictor saves.
 
 Whang et al., "Deblurring via Stochastic Refinement", CVPR 2022: Figure 6 (quality against time, with and without an
-initial predictor; C3.8), and what averaging weights does for plain regression in Table 4 (C3.6). Not in the paper:
-residuals in units of the local contrast.
+initial predictor; C3.8). Not in the paper: residuals in units of the local contrast.
 
 Everywhere `runs` are of `t_step_tradeoff.quality_over_steps`, and `trained` of `refining.train_refinement`.
 """
@@ -45,11 +44,6 @@ def _by_seed(runs: list[Result], arm: Callable[[dict[str, Any]], bool | None]) -
         if (which := arm(trained["design"])) is not None:
             found.setdefault(trained["seed"], {})[which] = run
     return {seed: arms for seed, arms in found.items() if len(arms) == 2}
-
-
-def regressions(trained: list[Result]) -> list[Result]:
-    runs = of_task(trained, refining.train_refinement)
-    return [run for run in runs if not run.job.settings["design"]["denoiser_width"]]
 
 
 def means(run: Result, measure: str) -> list[float]:
@@ -109,7 +103,7 @@ def curve_of(run: Result, cost: str = "macs") -> Curve:
 
 
 def tables(runs: list[Result], trained: list[Result]) -> list[Table]:
-    drawn = [_time_table(timed(runs), trained), _units_table(in_units(runs), trained), _weights_table(trained)]
+    drawn = [_time_table(timed(runs), trained), _units_table(in_units(runs), trained)]
     return [table for table in drawn if table]
 
 
@@ -174,23 +168,6 @@ def _units_table(found: Arms, trained: list[Result]) -> Table | None:
     return Table("Residuals in units of the local contrast", columns, cells, caption)
 
 
-def _weights_table(trained: list[Result]) -> Table | None:
-    cells = []
-    for run in regressions(trained):
-        blurry, last, average = (np.mean(run.values[key]) for key in ("blurry", "last", "psnr"))
-        cells.append((run.job.settings["seed"], *(f"{psnr:.3f}" for psnr in (blurry, last, average)),
-                      f"{average - last:+.3f}"))  # fmt: skip
-    if not cells:
-        return None
-    settings = run.job.settings["settings"]
-    caption = (
-        f"Plain regression, {settings['steps']:,} steps of {settings['batch']} crops, learning rate "
-        f"{settings['schedule']}; the moving average of the weights has the decay {settings['average']:g}."
-    )
-    columns = ("seed", "PSNR of y (dB)", "last weights", "averaged weights", "difference")
-    return Table("Averaging weights", columns, cells, caption)
-
-
 # Figures
 
 
@@ -226,32 +203,12 @@ def _time_figure(found: Arms) -> Figure:
 
 
 def evidence(runs: list[Result], trained: list[Result]) -> dict[str, Evidence]:
-    found = {}
-    if plain := regressions(trained):
-        found["C3.6"] = _weights_evidence(plain)
-    if arms := timed(runs):
-        found["C3.8"] = _time_evidence(arms, trained)
-    return found
+    return {"C3.8": _time_evidence(arms, trained)} if (arms := timed(runs)) else {}
 
 
 def unlike_the_papers(run: Result) -> str:
     """Why runs on this network, or its training, decide nothing of the paper's."""
     return ", ".join(filter(None, [refining.smaller(run), "blur made here"]))
-
-
-def _weights_evidence(plain: list[Result]) -> Evidence:
-    effects = {
-        (run.job.settings["seed"], name): own - last
-        for run in plain
-        for name, own, last in zip(run.values["names"], run.values["psnr"], run.values["last"], strict=True)
-    }
-    averaged, last = (np.mean([np.mean(run.values[key]) for run in plain]) for key in ("psnr", "last"))
-    return Evidence(
-        (learning.over_seeds_and_pictures("PSNR, averaged − last weights", effects, "dB"),),
-        ours=f"{averaged:.2f} dB with the moving average of the weights, {last:.2f} dB without",
-        reduced=f"{unlike_the_papers(plain[0])}; of three factors the moving average alone, in a training of "
-        f"{plain[0].job.settings['settings']['steps']:,} steps; HINet was not run",
-    )
 
 
 def _time_evidence(found: Arms, trained: list[Result]) -> Evidence:

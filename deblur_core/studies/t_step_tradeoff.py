@@ -1,8 +1,8 @@
 """Perception against distortion in the number of steps T and the schedule, all from one set of weights.
 
 Whang et al., "Deblurring via Stochastic Refinement", CVPR 2022: Figure 1 and Table 1 (C3.1 to C3.3), and Table 2 (other
-pictures than those of the training; C3.4). For Figure 6 (C3.8) and Table 4 (C3.6) networks are trained: their jobs are
-here, what comes of them is in `t_step_networks`.
+pictures than those of the training; C3.4). For Figure 6 (C3.8) networks are trained: their jobs are here, what comes of
+them is in `t_step_networks`.
 
 LPIPS, NIQE and KID take weights of others. Where these are missing, the distance of local contrasts stands in the
 figures, and the columns say that they are not available.
@@ -42,8 +42,6 @@ from deblur_core.studies.refining import (
 )
 from deblur_core.studies.study import Figure, Study, Table, grouped, of_task, rounded, with_interval
 from deblur_core.studies.style import PALETTE, subplots
-from deblur_core.studies.t_step_networks import regressions as regressions  # the notebook takes both from here
-from deblur_core.studies.t_step_networks import speed_up as speed_up
 from deblur_core.training import Settings
 
 Steps = tuple[int, float | None]
@@ -67,6 +65,11 @@ class Rivals:
             for design in self.designs
         ]
 
+    def twin(self) -> Job:
+        """Plain regression by the predictor of the first design."""
+        alone = replace(self.designs[0], denoiser_width=0)
+        return refining.train_job(alone, self.pictures, self.settings, self.seeds[0])
+
 
 def ends_in_noise(steps: Steps) -> bool:
     """Whether sampling may start from pure noise."""
@@ -75,12 +78,12 @@ def ends_in_noise(steps: Steps) -> bool:
 
 @dataclass(frozen=True)
 class Profile:
-    """network, regression: shipped weights, else the first that `direct` and `averaged` train.
+    """network, regression: shipped weights, else the first that `direct` trains, and its predictor alone.
 
     pictures, elsewhere: to be judged by, the latter unlike those of the training; their blur is taken from the card of
     the weights. grid: schedules of which one sample is drawn; few: that of which `samples` are, and averaged. direct:
-    with initial predictor, and without; times: T of their samples. averaged: plain regressions. measures: those that
-    need weights of others, and are left out where these are missing unless `download`.
+    with initial predictor, and without; times: T of their samples. measures: those that need weights of others, and are
+    left out where these are missing unless `download`.
     """
 
     network: str
@@ -93,7 +96,6 @@ class Profile:
     samples: int
     direct: Rivals | None = None
     times: tuple[int, ...] = ()
-    averaged: Rivals | None = None
     measures: tuple[str, ...] = ()
     download: bool = False
 
@@ -111,8 +113,6 @@ _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
 _LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
 _SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
 _RIVALS = Settings(steps=1000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
-# A constant rate: a rate that falls to zero averages the last steps, too.
-_CONSTANT = replace(_RIVALS, steps=2000, schedule="constant", learning_rate=5e-4)
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
                   validate_every=5000)  # fmt: skip
 _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
@@ -122,7 +122,6 @@ PROFILES = {
         "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1,
         grid=((3, None), (4, 0.9)), few=(2, None), samples=2,
         direct=Rivals(_TINY, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), times=(2, 3),
-        averaged=Rivals((Design(4, 0, (1, 2), blocks=1),), Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)),
     ),
     "laptop": Profile(
         "refinement", "refinement_regression", Pictures(crop=192), _ELSEWHERE, 3,
@@ -132,7 +131,6 @@ PROFILES = {
         "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12,
         grid=(*_STRIDED, (200, None), *_LINEAR[:3]), few=(10, 0.5), samples=16,
         direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
-        averaged=Rivals((preset("small_regression"),), replace(_PHOTOGRAPHS, crop=128), _CONSTANT, (0, 1, 2)),
         measures=PERCEPTUAL, download=True,
     ),
     "paper": Profile(
@@ -141,7 +139,6 @@ PROFILES = {
                    for last in (0.02, 0.05, 0.1, 0.2, 0.5) if ends_in_noise((steps, last))),
         few=(10, 0.5), samples=64, direct=Rivals((Design(), Design(0, 64)), _PHOTOGRAPHS, _PAPER, (0,)),
         times=(10, 20, 50, 100, 200, 500),
-        averaged=Rivals((Design(denoiser_width=0),), _PHOTOGRAPHS, _PAPER, (0, 1, 2)),
         measures=PERCEPTUAL, download=True,
     ),
 }  # fmt: skip
@@ -149,7 +146,8 @@ PROFILES = {
 
 def jobs(profile: Profile) -> list[Job]:
     """Those that judge come last: they build on the others."""
-    trained, plain = (rivals.jobs() if rivals else [] for rivals in (profile.direct, profile.averaged))
+    trained = profile.direct.jobs() if profile.direct else []
+    plain = [] if profile.regression else [profile.direct.twin()]
     network, regression = profile.network or trained[0], profile.regression or plain[0]
     blur = refining.learnt_blur(network, profile.pictures.blur)
     measures = [name for name in profile.measures if profile.download or metrics.available(name)[0]]
@@ -727,5 +725,5 @@ def _elsewhere_evidence(ends: dict[str, Row], reasons: tuple[str, str]) -> Evide
 STUDY = Study(
     "t_step_tradeoff", "Steps, averages and the price of perception (refinement, Figure 1, Table 1)", "refinement",
     "13_t_step_tradeoff", PROFILES, jobs, tables, figures, evidence,
-    claims=("C3.1", "C3.2", "C3.3", "C3.4", "C3.6", "C3.8"),
+    claims=("C3.1", "C3.2", "C3.3", "C3.4", "C3.8"),
 )  # fmt: skip
