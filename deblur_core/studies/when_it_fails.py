@@ -22,8 +22,6 @@ from deblur_core.solvers.selfdeblur import RECIPES, Recipe
 from deblur_core.studies import joint_vs_alternating, pairs, seeds
 from deblur_core.studies.claims import Comparison, Evidence
 from deblur_core.studies.pairs import PAIRS, gain
-from deblur_core.studies.seeds import rank_correlation as rank_correlation  # the notebook takes both from here
-from deblur_core.studies.seeds import seed_runs as seed_runs
 from deblur_core.studies.study import Figure, Study, Table, of_task, with_interval
 from deblur_core.studies.style import DASHED, PALETTE, show_spread, subplots
 
@@ -290,7 +288,7 @@ def _summary_table(results: list[Result]) -> Table:
         if factor in (min(size), max(size)) and factor != 1:
             words = "kernel size", "if unknown, set it large", f"{factor:g} times the usual one against 1"
             rows.append((*words, _above(runs, size.get(1, {}))))
-    for setup, by_pair in seed_runs(results).items():
+    for setup, by_pair in seeds.seed_runs(results).items():
         if seeds.repeated(by_pair):
             words = "seeds", "runs differ, some fail", f"standard deviation between them, {setup}"
             rows.append((*words, f"{seeds.scatter_of_seeds(by_pair):.2f}"))

@@ -11,6 +11,7 @@ from deblur_core import blur, data
 from deblur_core.runs import Job, Result, run_job
 from deblur_core.studies import get, jobs, pairs
 from deblur_core.studies import when_it_fails as study
+from deblur_core.studies.seeds import rank_correlation, seed_runs
 from deblur_core.studies.when_it_fails import ARMS, PROFILES, STUDY
 
 TINY = asdict(replace(pairs.SMOKE, iterations=2))
@@ -169,16 +170,16 @@ def test_the_scatter_of_seeds_is_within_pairs():
 
 def test_ranks_are_of_pairs_and_the_interval_of_redrawn_pictures_or_kernels():
     def by_pair(psnr, terms):
-        (found,) = study.seed_runs(seeds(psnr, terms)).values()
+        (found,) = seed_runs(seeds(psnr, terms)).values()
         return found
 
     one = [[20 + i] for i in range(8)]
-    with_it, against = (study.rank_correlation(by_pair(one, [[s * i + 10] for i in range(8)])) for s in (1, -1))
+    with_it, against = (rank_correlation(by_pair(one, [[s * i + 10] for i in range(8)])) for s in (1, -1))
     assert (with_it.effect, against.effect, with_it.n) == (pytest.approx(1), pytest.approx(-1), 8)
     assert with_it.low == pytest.approx(1) and against.high == pytest.approx(-1)
-    twice = study.rank_correlation(by_pair([[20 + i] * 2 for i in range(8)], [[i + 1, i + 3] for i in range(8)]))
+    twice = rank_correlation(by_pair([[20 + i] * 2 for i in range(8)], [[i + 1, i + 3] for i in range(8)]))
     assert twice.n == 8 and twice.effect == pytest.approx(1), "seeds are averaged"
-    unclear = study.rank_correlation(by_pair(one, [[term] for term in (3, 1, 4, 8, 5, 7, 2, 6)]))
+    unclear = rank_correlation(by_pair(one, [[term] for term in (3, 1, 4, 8, 5, 7, 2, 6)]))
     assert unclear.low < 0 < unclear.high
 
 
@@ -186,8 +187,8 @@ def test_pairs_of_one_picture_are_no_independent_ranks():
     """Where data term and gain depend on the picture alone, 32 pairs tell as little as their four pictures."""
     pictures = [int(name[2]) for name in pairs.PAIRS]
     gains = {1: 1, 2: 3, 3: 2, 4: 4}
-    (found,) = study.seed_runs(seeds([[20 + gains[i]] for i in pictures], [[i] for i in pictures])).values()
-    ranks = study.rank_correlation(found)
+    (found,) = seed_runs(seeds([[20 + gains[i]] for i in pictures], [[i] for i in pictures])).values()
+    ranks = rank_correlation(found)
     assert ranks.effect == pytest.approx(0.8, abs=0.05) and ranks.low < 0 < ranks.high
 
 
