@@ -332,12 +332,14 @@ def _models(arguments: argparse.Namespace) -> None:
 
     from deblur_core.models.counting import count_macs, count_parameters
 
-    if min(arguments.size) < 1:
-        raise UsageError(f"A picture of {arguments.size[0]} x {arguments.size[1]} pixels does not exist.")
+    if min(arguments.size) < 16:  # which every network can halve as often as it does
+        height, width = arguments.size
+        raise UsageError(f"A picture of {width} x {height} pixels is too small for the networks: 16 x 16 is the least.")
+    modules = _modules(COUNTED)  # outside, for they compute as they are imported
     with torch.device("meta"):  # weights that are only counted
         rows = [
             {"model": name, "parameters": count_parameters(network), "macs": count_macs(network, *inputs)}
-            for module in _modules(COUNTED)
+            for module in modules
             for name, network, inputs in module.variants(*arguments.size)
         ]
     if not arguments.json:

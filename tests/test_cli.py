@@ -96,7 +96,7 @@ def test_help_names_every_command(capsys):
         (("data", "verify", "imagenet"), "no dataset 'imagenet'"),
         (("data", "list", "imagenet"), "no dataset 'imagenet'"),
         (("train", "selfdeblur"), "cannot be trained"),
-        (("models", "--size", "0", "3"), "does not exist"),
+        (("models", "--size", "0", "30"), "30 x 0 pixels is too small"),
         (("bench", "--device", "tpu"), "no device 'tpu'"),
         (("results", "record", "nonsense", "smoke"), "no study 'nonsense'"),
         (("results", "record", "toy", "weekend"), "no profile 'weekend'"),
@@ -372,9 +372,11 @@ def test_data_verify_says_what_has_no_files(deblur):
 
 
 def test_models_counts_what_the_paper_states(deblur):
-    rows = json.loads(deblur("models", "--json")[1])
+    command = [sys.executable, "-m", "deblur_core.cli", "models", "--json"]  # which has imported no network before
+    rows = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert 2_365_521 in [row["parameters"] for row in rows]
     assert all(row["macs"] > 0 for row in rows)
+    assert deblur("models", "--size", 16, 16)[0] == 0
 
 
 def test_bench_prints_the_rows_of_every_benchmark(deblur, monkeypatch):
