@@ -45,15 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = _parser().parse_args(arguments)
         chosen.run(chosen)
+        print(end="", flush=True)  # a full disk shows here
         return 0
     except UsageError as error:
         return _fail(str(error), 2)
     except DeblurError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("Interrupted: what was finished is kept, and the same command goes on from there.", 130)
+        return _fail("Interrupted: what was finished is kept, and figures, train and data fetch go on from there.", 130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if os.environ.get("DEBLUR_DEBUG"):
@@ -61,6 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{_cause(error)}. With DEBLUR_DEBUG=1 the command shows where.", 1)
     finally:
         warnings.formatwarning = usual
+        try:
+            print(end="", flush=True)
+        except OSError:  # of which Python would complain at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _warning(message: Warning | str, *_: Any) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -401,6 +402,17 @@ def test_a_mistake_of_ours_is_one_sentence_unless_asked_for_more(deblur, refused
     monkeypatch.setenv("DEBLUR_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main(["claims"])
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["data", "list"], 0), (["nonsense"], 2)])
+def test_a_reader_that_leaves_is_no_failure(arguments, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run([sys.executable, "-m", "deblur_core.cli", *arguments], stdout=writing, env=environment,
+                          stderr=subprocess.PIPE, text=True)  # fmt: skip
+    os.close(writing)
+    assert done.returncode == code and "BrokenPipeError" not in done.stderr
 
 
 def test_an_interrupt_is_one_line(deblur, monkeypatch):
