@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import textwrap
 import warnings
@@ -230,19 +231,22 @@ def _claims(arguments: argparse.Namespace) -> None:
         return
     for row in rows:
         claim = row.claim
-        print(f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}")
+        head = f"{claim.id:6} {row.verdict:13} {row.profile:10} {claim.paper}, {claim.where}"
         measured = board.descriptions(row.evidence)
         said = (claim.statement, f"paper: {claim.paper_values}", f"ours:  {row.ours}", *measured)
-        print(*map(_wrapped, said), sep="\n", end="\n\n")
-    print(board.summary({row.claim.id: row.verdict for row in rows}))
+        print(_wrapped(head, 0, 32), *map(_wrapped, said), sep="\n", end="\n\n")
+    print(_wrapped(board.summary({row.claim.id: row.verdict for row in rows}), 0, 0))
 
 
 def _is_or_in(claim: str, name: str) -> bool:
     return claim == name or claim.startswith(f"{name}.")
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 110, initial_indent=" " * 7, subsequent_indent=" " * 14, break_on_hyphens=False)
+def _wrapped(text: str, first: int = 7, others: int = 14) -> str:
+    """In the terminal's width or less, the first line and the others indented by so many columns."""
+    width = min(110, shutil.get_terminal_size((110, 24)).columns)
+    indents = {"initial_indent": " " * first, "subsequent_indent": " " * others}
+    return textwrap.fill(text, width, **indents, break_on_hyphens=False)
 
 
 def _photo(arguments: argparse.Namespace) -> None:

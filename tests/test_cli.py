@@ -297,7 +297,7 @@ def test_a_missing_dataset_offline_says_what_to_do(refused, monkeypatch):
     assert "DEBLUR_DATA" in said
 
 
-def test_claims_lists_all_of_them(deblur):
+def test_claims_lists_all_of_them(deblur, monkeypatch):
     deblur("figures", "--profile", "smoke", "--workers", 1)
     entries = json.loads(deblur("claims", "--json")[1])
     assert len(entries) == 35 + 8
@@ -305,6 +305,8 @@ def test_claims_lists_all_of_them(deblur):
     shown = deblur("claims")[1]
     assert "C1.1   inconclusive  smoke" in shown and "33.07 dB" in shown and "no study yet" in shown
     assert max(map(len, shown.splitlines())) <= 110
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, deblur("claims")[1].splitlines())) <= 80
     assert [entry["id"] for entry in json.loads(deblur("claims", "C1.1", "C4.2", "--json")[1])] == ["C1.1", "C4.2"]
     assert "\n6 claims: " in deblur("claims", "C4")[1]
 
