@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="the datasets: list, fetch, verify")
     data.set_defaults(run=_data)
     data.add_argument("action", choices=("list", "fetch", "verify"))
-    data.add_argument("dataset", nargs="?", help="all of them where left out")
+    data.add_argument("dataset", nargs="?", help="such as levin, or folder:PATH for your own pictures (default: all)")
     _add_json(data)
 
     train = commands.add_parser("train", help="train a model again")
@@ -272,18 +272,17 @@ def _data(arguments: argparse.Namespace) -> None:
     datasets = [arguments.dataset] if arguments.dataset else list(data.DATASETS)
     if arguments.dataset:
         data.names(arguments.dataset)  # raises for an unknown one
-    if arguments.action == "list":
-        rows = [row for row in data.describe() if row["dataset"] in datasets]
-        if not arguments.json:  # what a terminal has room for
-            rows = [{name: row[name] for name in ("dataset", "pairs", "where", "licence")} for row in rows]
-        _print_rows(rows, arguments.json)
-    elif arguments.action == "fetch":
+    if arguments.action in ("list", "fetch"):
         failed = []
-        for dataset in datasets:
+        for dataset in datasets if arguments.action == "fetch" else ():
             try:
                 data.fetch_dataset(dataset, progress=sys.stderr.isatty())
             except DeblurError as error:
                 failed.append(str(error))
+        rows = data.describe(datasets)
+        if not arguments.json:  # what a terminal has room for
+            rows = [{name: row[name] for name in ("dataset", "pairs", "where", "licence")} for row in rows]
+        _print_rows(rows, arguments.json)
         if failed:
             raise DeblurError(" ".join(failed))
     else:
@@ -292,7 +291,7 @@ def _data(arguments: argparse.Namespace) -> None:
         rows = [{"dataset": name} | {state: list(files.values()).count(state) for state in states}
                 for name, files in found.items() if files]  # fmt: skip
         if made := [name for name, files in found.items() if not files]:
-            print(f"Made when they are asked for, without files: {', '.join(made)}.", file=sys.stderr)
+            print(f"Without checksums, so that there is nothing to verify: {', '.join(made)}.", file=sys.stderr)
         _print_rows(rows, arguments.json)
         if damaged := [path for files in found.values() for path, state in files.items() if state == "damaged"]:
             raise DeblurError(

@@ -369,9 +369,21 @@ def test_data_verify_fails_for_a_damaged_file(refused, tmp_path):
     assert path in refused(1, "data", "verify", "levin")
 
 
+def test_a_folder_of_ones_own_is_listed_as_the_datasets_are(deblur, refused, picture, tmp_path):
+    (tmp_path / "own" / "blurry").mkdir(parents=True)
+    picture.rename(tmp_path / "own" / "blurry" / picture.name)
+    (row,) = json.loads(deblur("data", "list", f"folder:{tmp_path / 'own'}", "--json")[1])
+    assert (row["pairs"], row["available"], row["where"]) == (1, True, str(tmp_path / "own"))
+    assert "holds no pictures" in refused(2, "data", "list", f"folder:{tmp_path}")
+
+
+def test_data_fetch_ends_with_what_is_here(deblur):
+    assert "bundled with scikit-image" in deblur("data", "fetch", "builtin")[1]
+
+
 def test_data_verify_says_what_has_no_files(deblur):
     code, printed, said = deblur("data", "verify", "builtin", "--json")
-    assert (code, json.loads(printed)) == (0, []) and said == "Made when they are asked for, without files: builtin.\n"
+    assert (code, json.loads(printed)) == (0, []) and "nothing to verify: builtin" in said
 
 
 def test_models_counts_what_the_paper_states(deblur):

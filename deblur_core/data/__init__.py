@@ -10,6 +10,8 @@ or `gopro:PATH` and `reds:PATH` for a whole copy of GoPro or REDS (the modules `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tqdm import tqdm
 
 from deblur_core.data import registry
@@ -114,10 +116,11 @@ def available(dataset: str) -> tuple[bool, str]:
     return True, opened.place or ("downloaded" if downloaded else "DEBLUR_DATA")
 
 
-def describe() -> list[dict[str, object]]:
+def describe(datasets: Sequence[str] = DATASETS) -> list[dict[str, object]]:
     """One row per dataset: its name, number of pairs, whether and where it is here, licence and citation."""
     rows = []
-    for dataset, opened in _DATASETS.items():
+    for dataset in datasets:
+        opened = _open(dataset)
         here, where = available(dataset)
         rows.append(
             {
