@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     figures = commands.add_parser("figures", help="run the studies and write every table, figure and notebook page")
     figures.set_defaults(run=_figures)
     figures.add_argument("--profile", default="laptop", help="smoke, laptop (default), overnight or paper")
-    figures.add_argument("--only", action="append", default=[], metavar="STUDY", help="this study alone; repeatable")
+    figures.add_argument("--only", action="append", default=[], metavar="STUDY", help="this study alone, by its name "
+                         "in `deblur results list`; repeatable")  # fmt: skip
     figures.add_argument("--workers", type=int, help="jobs at a time (default: one per core; 8 on a GPU, at most 31)")
     figures.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, such as tcp://host:8786")
     figures.add_argument("-o", "--output", type=Path, help="folder of the report (default: reports/ for "
@@ -117,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     photo.add_argument("--method", default="selfdeblur", help="selfdeblur (default), one kernel for the whole picture; "
                        "or kernel_space, blur that differs from place to place, of unknown size")  # fmt: skip
     photo.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: the current folder")
-    photo.add_argument("--recipe", default="quick", help="quick (default), released or paper")
+    photo.add_argument("--recipe", default="quick", help="quick (default), paper, or for selfdeblur also released")
     photo.add_argument("--iterations", type=int, metavar="N", help="default: the recipe's")
     _add_seed(photo)
     photo.add_argument(
@@ -139,17 +140,18 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--steps", type=steps, metavar="N", help="default: the profile's")
     train.add_argument("--data", action="append", metavar="SOURCE", help="sharp pictures to blur: builtin, CBSD68, "
                        "Kodak24 or a folder; filmed pairs: gopro, gopro_averaged, gopro:PATH, reds:PATH, or sharp "
-                       "frames to average, frames:PATH; repeatable")  # fmt: skip
+                       "frames to average, frames:PATH; repeatable (default: the model's)")  # fmt: skip
     _add_seed(train)
     train.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: weights/ in DEBLUR_HOME")
     _add_device(train)
 
     models = commands.add_parser("models", help="parameters and multiply-adds of every network")
     models.set_defaults(run=_models)
-    models.add_argument("--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"), help="of the picture")
+    models.add_argument("--size", type=int, nargs=2, default=(255, 255), metavar=("H", "W"),
+                        help="of the picture (default: 255 255)")  # fmt: skip
     _add_json(models)
 
-    bench = commands.add_parser("bench", help="speed, beside what one would otherwise call")
+    bench = commands.add_parser("bench", help="speed of each operation, beside the usual way to do the same")
     bench.set_defaults(run=_bench)
     _add_json(bench)
     _add_device(bench)
