@@ -12,7 +12,7 @@ from pathlib import Path
 from deblur_core.errors import DeblurError
 from deblur_core.files import write_atomically
 from deblur_core.report.page import draw_formulas, lighter, page
-from deblur_core.runs import available_cores
+from deblur_core.runs import available_cores, end_with_parent
 
 CELL_SECONDS = 1800
 """What a cell may take before the notebook counts as hung: everything long is in the store by then."""
@@ -21,7 +21,7 @@ CELL_SECONDS = 1800
 def execute_all(notebooks: Sequence[Path], profile: str, folder: Path, workers: int) -> None:
     """`execute` every notebook to a page of its name in `folder`, `workers` of them at a time."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, _share_cores, (workers,)) as pool:
+    with ProcessPoolExecutor(workers, spawn, _begin_worker, (workers,)) as pool:
         pages = [pool.submit(execute, path, profile, folder / f"{path.stem}.html") for path in notebooks]
         try:
             for notebook, done in zip(notebooks, pages, strict=True):
@@ -32,7 +32,8 @@ def execute_all(notebooks: Sequence[Path], profile: str, folder: Path, workers: 
             raise
 
 
-def _share_cores(workers: int) -> None:
+def _begin_worker(workers: int) -> None:
+    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = str(max(1, available_cores() // workers))  # of the notebooks' kernels
 
 

@@ -12,7 +12,7 @@
 Nothing here knows what the jobs are about.
 """
 
-from .executor import default_executor, run_jobs, run_stored
+from .executor import default_executor, end_with_parent, run_jobs, run_stored
 from .job import Checkpoint, Context, Job, Result, from_settings, run_job, task
 from .provenance import available_cores, computes_in_bfloat16, provenance
 from .store import Store
@@ -27,6 +27,7 @@ __all__ = [
     "available_cores",
     "computes_in_bfloat16",
     "default_executor",
+    "end_with_parent",
     "from_settings",
     "own_stream",
     "provenance",

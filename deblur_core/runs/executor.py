@@ -108,13 +108,20 @@ def default_executor(workers: int = 1, device: str = "cpu") -> Iterator[Executor
 
 
 def _begin_worker(threads: int) -> None:
-    # Ctrl-C reaches the workers too. They die quietly and at once: the store does not mind.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(threads)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """What a worker process begins with, so that it ends quietly and at once with Ctrl-C, and whenever its parent does.
+
+    Nothing is lost: what a worker writes is complete or absent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the workers too
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     # A worker holds both ends of its queue, so without this it would outlive a killed parent for ever.
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -2,7 +2,13 @@
 
 import base64
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
@@ -81,6 +87,38 @@ def test_several_at_once_share_the_cores_and_a_failure_is_named(tmp_path):
     bad = write(tmp_path / "03.ipynb", nbformat.v4.new_code_cell("1 / 0"))
     with pytest.raises(DeblurError, match=r"03\.ipynb failed in cell 2: ZeroDivisionError"):
         execute_all([*good, bad], "smoke", tmp_path / "pages", workers=2)
+
+
+def lives(pid):
+    """Whether the process runs, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
+@pytest.mark.parametrize("stopped", [signal.SIGTERM, signal.SIGINT])
+def test_no_worker_outlives_a_stopped_run_or_complains(tmp_path, stopped):
+    whose = "import os, pathlib, time\npathlib.Path('worker').write_text(str(os.getppid()))\ntime.sleep(600)"
+    notebook = write(tmp_path / "01.ipynb", nbformat.v4.new_code_cell(whose))
+    script = ("import signal, sys\nfrom pathlib import Path\nfrom deblur_core.report.execute import execute_all\n"
+              "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+              "execute_all([Path(sys.argv[1])], 'smoke', Path(sys.argv[2]), 1)")  # fmt: skip
+    run = subprocess.Popen([sys.executable, "-c", script, notebook, tmp_path], start_new_session=True,
+                           stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)  # fmt: skip
+    worker = tmp_path / "worker"
+    wait_until(lambda: worker.exists() and worker.read_text(), 120)
+    (os.killpg if stopped == signal.SIGINT else os.kill)(run.pid, stopped)  # Ctrl-C reaches the whole group
+    wait_until(lambda: not lives(worker.read_text()), 20)
+    assert "SpawnProcess" not in run.communicate(timeout=20)[1]
 
 
 def test_photographs_become_lighter_and_line_drawings_stay(tmp_path):
