@@ -32,6 +32,8 @@ def read_image(path: str | Path) -> Tensor:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             values = _values(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError as error:
+        raise DeblurError(f"{path} has more pixels than Pillow opens: make it smaller, or cut out a part.") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind, from SyntaxError to struct.error
         raise DeblurError(f"{path} is damaged or not a picture: give a JPEG, PNG or TIFF file.") from error
     height, width = values.shape[:2]

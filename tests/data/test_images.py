@@ -127,6 +127,12 @@ def test_unusable_pictures_are_one_clear_sentence(tmp_path, make, what):
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_that_is_too_large_is_not_called_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    with pytest.raises(DeblurError, match=r"large\.png has more pixels than Pillow opens"):
+        read_image(saved(tmp_path / "large.png", RAMP))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_round_trip_is_exact_to_8_bits(tmp_path, channels):
     image = torch.rand(1, channels, 5, 7, generator=torch.Generator().manual_seed(0))
