@@ -285,6 +285,8 @@ def train_and_save(
     if seed < 0:
         raise UsageError(f"A seed is 0 or more, not {seed}.")
     sources = sources or chosen.sources
+    if "held out" in sources:
+        raise UsageError("The pictures 'held out' judge every training and are in none: name another source.")
     job = Job.create(
         train_model,
         data=content_digest(digest(sources), *(weights.card(name)["sha256"] for name in chosen.reads)),

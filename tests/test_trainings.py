@@ -264,6 +264,11 @@ def test_neighbours_that_swap_their_blur_come_in_pairs(batch):
         )
 
 
+def test_the_pictures_that_judge_are_never_trained_on():
+    with pytest.raises(UsageError, match="judge every training"):
+        trainings.train_and_save("srn", "smoke", sources=("builtin", "held out"))
+
+
 def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(UsageError, match="'selfdeblur' cannot be trained; models that can be: xydeblur"):
         trainings.get("selfdeblur")
