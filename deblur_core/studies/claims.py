@@ -313,8 +313,7 @@ CLAIMS: tuple[Claim, ...] = (
         "C3.6",
         "refinement",
         "Table 4",
-        "EMA, a large batch and a larger network each help a regression U-Net, which then exceeds HINet; "
-        "averaged "
+        "EMA, a large batch and a larger network each help a regression U-Net, which then exceeds HINet; averaged "
         "samples exceed it in turn.",
         "33.07 dB; HINet 32.77 dB, averaged samples 33.23 dB",
     ),
