@@ -263,6 +263,12 @@ def test_the_committed_report_holds_nothing_but_the_whole_laptop_run_with_our_ne
     assert (tmp_path / "home" / "reports" / "laptop" / "index.html").exists() and not list(committed.iterdir())
 
 
+def test_figures_checks_where_it_will_write_before_it_works(refused, tmp_path):
+    (tmp_path / "file").touch()
+    assert "choose another folder" in refused(1, "figures", "--profile", "smoke", "-o", tmp_path / "file")
+    assert Store(home()).keys() == []
+
+
 def test_a_job_that_fails_loses_nothing_that_was_finished(refused, monkeypatch):
     use(monkeypatch, toy(smoke=Size(4, fail_at=2)))
     assert "1 of 4 jobs failed" in refused(1, "figures", "--profile", "smoke", "--workers", 1)

@@ -39,6 +39,11 @@ def regenerate(
     output = output.resolve() if output else committed if whole else home() / "reports" / profile
     if output == committed and not whole:
         raise UsageError("reports/ holds the whole laptop report: choose another folder with -o for this one.")
+    try:  # before hours of work, not after
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        advice = "choose another folder with -o, or DEBLUR_HOME for all results."
+        raise DeblurError(f"Cannot write to {output} ({error.strerror}): {advice}") from error
 
     store = studies.default_store()
     wanted = list(dict.fromkeys(job for study in chosen for job in studies.jobs(study, profile)))
