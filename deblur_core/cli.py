@@ -75,7 +75,8 @@ def _warning(message: Warning | str, *_: Any) -> str:
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return f"Unexpected {type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+    said = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"Unexpected {type(error).__name__}" + (f": {said}" if said else "")
 
 
 def _fail(sentence: str, code: int) -> int:

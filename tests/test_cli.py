@@ -416,6 +416,17 @@ def test_doctor_answers_without_results_or_data(deblur):
     assert "not set" in facts["DEBLUR_DATA"] and facts["torch"]
 
 
+@pytest.mark.parametrize(
+    ("mistake", "said"), [(MemoryError(), "MemoryError. With"), (ValueError("\n\n  so.\n"), ": so. With")]
+)
+def test_a_mistake_of_few_or_many_lines_is_one_sentence_too(refused, monkeypatch, mistake, said):
+    def fail():
+        raise mistake
+
+    monkeypatch.setattr(studies, "discover", fail)
+    assert said in refused(1, "claims")
+
+
 def test_a_mistake_of_ours_is_one_sentence_unless_asked_for_more(deblur, refused, monkeypatch):
     monkeypatch.setattr(studies, "discover", lambda: 1 / 0)
     assert "ZeroDivisionError" in refused(1, "claims")
