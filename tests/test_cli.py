@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from toy_study import Size, toy
 
-from deblur_core import cli, studies
+from deblur_core import cli, files, studies
 from deblur_core.blur import add_gaussian
 from deblur_core.data import home, load, read_image, to_luma_chroma, write_image
 from deblur_core.errors import DeblurError
-from deblur_core.runs import Store, files
+from deblur_core.runs import Store
 from deblur_core.solvers.large_picture import place
 
 
