@@ -385,7 +385,7 @@ def _results(arguments: argparse.Namespace) -> None:
             keys = wanted & set(store.keys())
         if not (store.keys() if keys is None else keys):
             raise DeblurError(f"Nothing to pack: {store.root} has no finished job of {arguments.only or 'any study'}.")
-        print(f"{store.pack(arguments.file, keys)} jobs packed.")
+        print(f"Jobs packed: {store.pack(arguments.file, keys)}.")
     elif arguments.action == "unpack":
         print(f"{store.unpack(arguments.file)} jobs were new.")
     elif arguments.action == "clean":

@@ -237,6 +237,8 @@ def test_figures_runs_what_is_missing_and_writes_a_report(deblur, tmp_path):
     assert (tmp_path / "home" / "reports" / "smoke" / "index.html").exists()
     assert not (tmp_path / "tree" / "reports").exists(), "only a whole laptop run rewrites the committed report"
     assert "3 jobs, 3 of them done before" in deblur("figures", "--profile", "smoke", "--workers", 1)[1]
+    alone = deblur("figures", "--profile", "smoke", "--workers", 1, "--only", "toy")[1]
+    assert "\n1 claim: 1 inconclusive. Open" in alone, "of a study alone, only the claims that it speaks for"
 
 
 def test_a_whole_laptop_run_updates_the_committed_report_and_the_readme(deblur, tmp_path):
@@ -322,7 +324,7 @@ def test_a_damaged_result_is_one_line_of_warning(deblur):
     next((home() / "store").glob("*/*/result.json")).write_text("{")
     done = subprocess.run([sys.executable, "-m", "deblur_core.cli", "results", "pack", "jobs.zip"],
                           capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0 and "2 jobs packed" in done.stdout
+    assert done.returncode == 0 and "Jobs packed: 2." in done.stdout
     assert done.stderr.startswith("deblur: warning: Stored result") and len(done.stderr.splitlines()) == 1
 
 
@@ -330,7 +332,7 @@ def test_results_travel_between_machines_and_are_recorded(deblur, refused, tmp_p
     assert "Nothing to record" in refused(1, "results", "record", "toy", "smoke")
     assert "Nothing to pack" in refused(1, "results", "pack", tmp_path / "jobs.zip")
     deblur("figures", "--profile", "smoke", "--workers", 1)
-    assert "3 jobs packed" in deblur("results", "pack", tmp_path / "jobs.zip", "--only", "toy")[1]
+    assert "Jobs packed: 3." in deblur("results", "pack", tmp_path / "jobs.zip", "--only", "toy")[1]
     monkeypatch.setenv("DEBLUR_HOME", str(tmp_path / "elsewhere"))
     assert "3 jobs were new" in deblur("results", "unpack", tmp_path / "jobs.zip")[1]
     assert deblur("results", "record", "toy", "smoke")[0] == 0

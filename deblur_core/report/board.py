@@ -175,10 +175,11 @@ def summary(verdicts: Mapping[str, str]) -> str:
     """Of verdicts by claim. For example: 35 claims: 2 reproduced, 33 not run; 8 checks besides: 8 not run."""
     checks = {check.id for check in CHECKS}
     parts = []
-    for kind, chosen in (("claims", verdicts.keys() - checks), ("checks besides", verdicts.keys() & checks)):
+    kinds = ("claim", "", verdicts.keys() - checks), ("check", " besides", verdicts.keys() & checks)
+    for noun, rest, chosen in kinds:
         counts = Counter(verdicts[claim] for claim in chosen)
         said = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
-        parts += [f"{counts.total()} {kind}: {said}"] if chosen else []
+        parts += [f"{len(chosen)} {noun}{'s' * (len(chosen) != 1)}{rest}: {said}"] if chosen else []
     return "; ".join(parts)
 
 

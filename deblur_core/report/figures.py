@@ -57,7 +57,9 @@ def regenerate(
     rows = build(output, profile, store, chosen)
     if output == committed:
         readme.update(studies.REPOSITORY / "README.md", output)
-    print(f"{board.summary({row.claim.id: row.verdict for row in rows})}. Open {output / 'index.html'}.")
+    spoken = {claim for study in chosen for claim in study.claims}
+    verdicts = {row.claim.id: row.verdict for row in rows if not only or row.claim.id in spoken}
+    print(*filter(None, [board.summary(verdicts), f"Open {output / 'index.html'}"]), sep=". ", end=".\n")
 
 
 def _notebooks(stems: set[str] | None) -> list[Path]:

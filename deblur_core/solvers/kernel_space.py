@@ -133,7 +133,7 @@ def check_input(model: Operator, y: Tensor) -> None:
     if y.ndim != 4 or y.shape[:2] != (1, 3):
         raise UsageError(f"Deblurring takes one colour picture of shape (1, 3, h, w), not {tuple(y.shape)}.")
     if min(y.shape[-2:]) < 33:
-        raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 33x33 is the least.")
+        raise UsageError(f"A picture of {y.shape[-1]}x{y.shape[-2]} pixels is too small: 33x33 is the least.")
     check_values(y)
     model.kernel_shape(*y.shape[-2:])
 

@@ -287,8 +287,8 @@ def _checked(
         raise UsageError(f"The blur kernel sums to {k.sum():.4g}, not to 1: divide it by its sum (blur.normalize).")
     if k.shape[-2] > y.shape[-2] or k.shape[-1] > y.shape[-1]:
         raise UsageError(
-            f"A kernel of {k.shape[-2]}x{k.shape[-1]} does not fit into a picture of "
-            f"{y.shape[-2]}x{y.shape[-1]}: use a larger picture or a smaller kernel."
+            f"A kernel of {k.shape[-1]}x{k.shape[-2]} does not fit into a picture of "
+            f"{y.shape[-1]}x{y.shape[-2]}: use a larger picture or a smaller kernel."
         )
     if weight is not None and weight < 0:
         raise UsageError(f"The weight of the prior cannot be negative, and is {weight}.")

@@ -147,14 +147,14 @@ def check_input(y: Tensor, kernel_size: int) -> None:
             "convert colour to luma and chroma first."
         )
     if min(y.shape[-2:]) < 32:
-        raise UsageError(f"A picture of {y.shape[-2]}x{y.shape[-1]} pixels is too small: 32x32 is the least.")
+        raise UsageError(f"A picture of {y.shape[-1]}x{y.shape[-2]} pixels is too small: 32x32 is the least.")
     nonblind.check_values(y)
     if kernel_size < 3 or kernel_size % 2 == 0:
         raise UsageError(f"The kernel size must be an odd number of at least 3, not {kernel_size}.")
     if kernel_size >= min(y.shape[-2:]):
         raise UsageError(
             f"A kernel of {kernel_size} pixels is too large for a picture of "
-            f"{y.shape[-2]}x{y.shape[-1]}: choose a smaller one."
+            f"{y.shape[-1]}x{y.shape[-2]}: choose a smaller one."
         )
 
 

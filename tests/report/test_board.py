@@ -106,7 +106,7 @@ def test_an_interval_beyond_zero_that_one_of_several_has_by_chance_says_so():
 def test_summary_counts_every_claim():
     verdicts = {"C1.1": "reproduced", "C1.2": "not run", "C1.3": "reproduced"}
     assert board.summary(verdicts) == "3 claims: 2 reproduced, 1 not run"
-    assert board.summary(verdicts | {"A1.1": "exact"}).endswith("; 1 checks besides: 1 exact")
+    assert board.summary(verdicts | {"A1.1": "exact"}).endswith("; 1 check besides: 1 exact")
 
 
 @pytest.mark.parametrize(("profile", "says"), [("smoke", "inconclusive"), ("laptop", "inconclusive"),
