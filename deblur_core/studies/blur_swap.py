@@ -42,7 +42,7 @@ ARMS = {"learned": "swapped, learned", "linear": "swapped, linear"}
 CLAIMED = ARMS["learned"]
 MARGIN = 0.1
 """In dB: networks that differ by less are called comparable, for tables of this field seldom call so little an
-improvement. It says something only where training gains much more than that, see `training_sets.LITTLE`."""
+improvement. It says something only where training gains much more than that, see `learning.LITTLE`."""
 
 
 @dataclass(frozen=True)

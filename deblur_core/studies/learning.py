@@ -41,6 +41,8 @@ SMALL = 8_000_000
 """Networks of at most so many parameters keep their weights among the arrays of their result."""
 NOTHING = 0.005
 """In dB: a network that gains less than this, 0.00 in a table, ends no better than the blurry picture."""
+LITTLE = 0.2
+"""In dB: of trainings that gain less than this over the blurry picture, nothing can be told by comparing others."""
 SHOWN = 128
 """Restored pictures are kept up to so many pixels a side: their middle."""
 

@@ -22,8 +22,6 @@ from deblur_core.studies.style import DASHED, PALETTE, subplots
 from deblur_core.training import Settings
 
 FIRST, BATCH, NETWORK = "small batch and network", "larger batch", "larger network"
-LITTLE = 0.2
-"""In dB: a training that gains less over the blurry picture has not learned what averages could keep."""
 
 
 @dataclass(frozen=True)
@@ -143,19 +141,20 @@ def figures(results: list[Result]) -> list[Figure]:
     found = trainings(results)
     if len(found) < 2:
         return []
+    seeds = sorted({run.job.settings["seed"] for runs in found.values() for run in runs})
     figure, ((axes,),) = subplots(1, 1, width=5.2, height=3.0)
     for key, color, label in (("psnr", PALETTE[0], "averaged weights"), ("last", PALETTE[1], "last weights")):
-        for seed in sorted({run.job.settings["seed"] for runs in found.values() for run in runs}):
+        for seed, marker in zip(seeds, "os^Dv", strict=False):
             own = [[run for run in runs if run.job.settings["seed"] == seed] for runs in found.values()]
             values = [mean(runs, key) if runs else np.nan for runs in own]
-            axes.plot(values, "o-", color=color, linewidth=1, markersize=4, label=label)
+            axes.plot(values, f"{marker}-", color=color, linewidth=1, markersize=5, label=label)
             label = None
     blurry = mean([run for runs in found.values() for run in runs], "blurry")
     axes.axhline(blurry, **DASHED, label="the blurry picture")
     axes.set_xticks(range(len(found)), found)
     axes.set(ylabel="PSNR (dB)", xlim=(-0.3, len(found) - 0.7))
     axes.legend()
-    caption = "A line a seed. Which remedy helps in every seed? Does averaging help a network that has learned little?"
+    caption = "A marker a seed. Which remedy helps in every seed? Does averaging help a network that has learned little?"
     return [Figure("ladder", figure, caption)]
 
 
@@ -167,11 +166,11 @@ def evidence(results: list[Result]) -> dict[str, Evidence]:
     if not found:
         return {}
     added, largest = steps_up(results), list(found.values())[-1]
-    little = [f"“{rung}”" for rung, runs in found.items() if mean(runs, "psnr") - mean(runs, "blurry") < LITTLE]
+    little = [f"“{rung}”" for rung, runs in found.items() if np.mean(list(map(learning.gain, runs))) < learning.LITTLE]
     reduced = [
         refining.smaller(largest[0]), "blur made here", f"{largest[0].job.settings['settings']['steps']:,} steps",
         *(f"no {rung} was tried" for rung in (BATCH, NETWORK) if rung not in added),
-        f"{' and '.join(little)} gains less than {LITTLE} dB over the blurry picture" if little else "",
+        f"{' and '.join(little)} gains less than {learning.LITTLE} dB over the blurry picture" if little else "",
         "HINet was not run, and averaged samples stand in C3.2",
     ]  # fmt: skip
     said = ", ".join(f"{rung} {mean(runs, 'psnr'):.2f} dB ({mean(runs, 'last'):.2f} dB with the last weights)"

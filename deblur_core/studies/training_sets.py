@@ -27,7 +27,7 @@ from deblur_core.models.srn import srn_loss
 from deblur_core.runs import Context, Job, Result, from_settings, task
 from deblur_core.studies import operators
 from deblur_core.studies.claims import Comparison, get
-from deblur_core.studies.learning import compare, fit, gain, unlearned
+from deblur_core.studies.learning import LITTLE, compare, fit, gain, unlearned
 from deblur_core.studies.study import Figure, of_task
 from deblur_core.studies.style import PALETTE, show_image, subplots
 from deblur_core.training import Settings
@@ -42,8 +42,6 @@ DARKEST, NOISIEST = 0.7, 0.004
 """Ordinary augmentation: the least brightness, and the largest standard deviation of the noise, one grey level."""
 PAPERS_WIDTH = 32
 """Of SRN."""
-LITTLE = 0.2
-"""In dB: where the arm that others are compared with gains less over the blurry picture, nothing can be told."""
 
 
 @dataclass(frozen=True)
