@@ -154,7 +154,7 @@ def figures(results: list[Result]) -> list[Figure]:
     axes.set_xticks(range(len(found)), found)
     axes.set(ylabel="PSNR (dB)", xlim=(-0.3, len(found) - 0.7))
     axes.legend()
-    caption = "A marker a seed. Which remedy helps in every seed? Does averaging help a network that has learned little?"
+    caption = "A marker a seed. Which remedy helps in every seed? Does averaging help where little was learned?"
     return [Figure("ladder", figure, caption)]
 
 
