@@ -1,5 +1,7 @@
 """Answers to exercises, right and wrong, as students write them: deconvolution and the kernel network."""
 
+import math
+
 import numpy as np
 import torch
 from scipy import linalg, optimize
@@ -18,28 +20,51 @@ def minimised(v, beta):
     return np.array([entry(value) for value in v.flatten().tolist()]).reshape(v.shape)
 
 
-def ratios(estimate, known, sharp):
-    a, b = estimate - sharp, known - sharp
-    return np.sum(a * a) / np.sum(b * b), linalg.svdvals(a)[0] / linalg.svdvals(b)[0]
+def svd_ratios(n, seed=0):
+    """Two errors of equal SSD: all of it in one singular value, and shared out alike."""
+    u, _, v = np.linalg.svd(np.random.RandomState(seed).standard_normal((n, n)))
+    return np.outer(u[:, 0], v[0]), u @ v / n**0.5
 
 
-def frobenius(estimate, known, sharp):
-    return ratios(estimate, known, sharp)[0], np.linalg.norm(estimate - sharp) / np.linalg.norm(known - sharp)
+def noise(n):
+    errors = np.random.RandomState(0).standard_normal((2, n, n))
+    return errors / np.linalg.norm(errors, axis=(1, 2), keepdims=True)
 
 
 def counted(side, hidden):
     return count_parameters(KernelNetwork(side, hidden))
 
 
-def contrast(z, rates, ways=2, bias=1.0):
-    return np.exp(ways * sum(rates.tolist()) * (bias + sum(z.tolist())))
+def trained(cover, share, rate, z, ways=2, bias=1.0):
+    """Step by step, as the two weights move apart."""
+    on, beside, n = 0.0, 0.0, 0
+    while cover * math.exp(on) / (cover * math.exp(on) + (1 - cover) * math.exp(beside)) < share:
+        on, n = on + rate * (bias + sum(z.tolist())), n + 1
+        beside -= (ways - 1) * rate * (bias + sum(z.tolist()))
+    return n
+
+
+def logit(share):
+    return math.log(share / (1 - share))
+
+
+def per_step(rate, z, bias=1.0):
+    return 2 * rate * (bias + float(z.sum()))
 
 
 RIGHT = {
     "soft_threshold": [lambda v, beta: torch.nn.functional.softshrink(v, 1 / beta), minimised],
-    "error_ratios": [ratios, lambda *pictures: torch.tensor(ratios(*pictures))],
+    "ratios_apart": [
+        svd_ratios,
+        lambda n: [(np.outer(range(n), range(n)) / np.linalg.norm(range(n)) ** 2).tolist(), torch.eye(n) / n**0.5],
+        lambda n: (torch.ones(n, n), torch.eye(n).flip(0) * n**0.5),
+        lambda n: np.stack([np.eye(1, n * n).reshape(n, n), linalg.circulant(np.eye(n)[1]) / n**0.5]),
+    ],
     "kernel_network_parameters": [counted],
-    "reachable_contrast": [contrast],
+    "iterations_needed": [
+        trained,
+        lambda cover, share, rate, z: math.ceil((logit(share) - logit(cover)) / per_step(rate, z)),
+    ],
 }
 WRONG = {  # by a few words of the hint that should come
     "soft_threshold": {
@@ -52,16 +77,14 @@ WRONG = {  # by a few words of the hint that should come
         "sign of v back": lambda v, beta: torch.relu(v.abs() - 1 / beta),
         "makes nothing zero": lambda v, beta: v / (1 + 1 / beta),
     },
-    "error_ratios": {
-        "Upside down": lambda e, k, s: [1 / ratio for ratio in ratios(e, k, s)],
-        "swapped": lambda e, k, s: ratios(e, k, s)[::-1],
-        "ratio of the roots": lambda e, k, s: (frobenius(e, k, s)[1], ratios(e, k, s)[1]),
-        "Frobenius": frobenius,
-        "is squared": lambda e, k, s: (ratios(e, k, s)[0], ratios(e, k, s)[1] ** 2),
-        "absolute differences": lambda e, k, s: (abs(e - s).mean() / abs(k - s).mean(), ratios(e, k, s)[1]),
-        "ratios of the pictures": lambda e, k, s: ratios(e, k, 0),
-        "each of them": lambda e, k, s: (((e - k) ** 2).sum() / ((k - s) ** 2).sum(),
-                                         np.linalg.norm(e - k, 2) / np.linalg.norm(k - s, 2)),
+    "ratios_apart": {
+        "larger SSD": lambda n: (np.ones((n, n)), np.eye(n)),
+        "wrong way round": lambda n: svd_ratios(n)[::-1],
+        "Both ratios are 1": lambda n: (np.eye(1, n * n).reshape(n, n), np.ones((n, n)) / n),
+        "is zero": lambda n: (np.ones((n, n)), np.zeros((n, n))),
+        "SSD ratio 1 and the norm ratio": noise,
+        "SSD ratio 9 and": lambda n: (3 * svd_ratios(n)[0], svd_ratios(n)[1]),
+        "shape": lambda n: (1, n**0.5),
     },
     "kernel_network_parameters": {
         "biases are missing: a layer": lambda side, hidden: counted(side, hidden) - side**2 - 1000 * hidden,
@@ -73,13 +96,17 @@ WRONG = {  # by a few words of the hint that should come
         "biases of the last layer": lambda side, hidden: counted(side, hidden) - side**2,
         "softmax has no parameters": lambda side, hidden: counted(side, hidden) + (side**2 + 1) * side**2,
     },
-    "reachable_contrast": {
-        "Only one of the two": lambda z, rates: contrast(z, rates, ways=1),
-        "bias moves, too": lambda z, rates: contrast(z, rates, bias=0.0),
-        "factor exp(gap)": lambda z, rates: 2 * rates.sum() * (1 + z.sum()),
-        "rates fall": lambda z, rates: contrast(z, rates[:1].expand(len(rates))),
-        "mean rate once": lambda z, rates: contrast(z, rates.mean()[None]),
-        "count the entries": lambda z, rates: contrast(torch.ones(len(z)), rates),
-        "length of z": lambda z, rates: contrast(z.norm()[None], rates),
+    "iterations_needed": {
+        "all beside it": lambda cover, share, rate, z: math.ceil(logit(share) / per_step(rate, z)),
+        "above a flat kernel": lambda cover, share, rate, z: math.ceil(math.log(share / cover) / per_step(rate, z)),
+        "Only one of the two": lambda *given: trained(*given, ways=1),
+        "bias moves, too": lambda *given: trained(*given, bias=0.0),
+        "in an exponent": lambda cover, share, rate, z: math.ceil(
+            math.exp(logit(share) - logit(cover)) / per_step(rate, z)),
+        "not of 10": lambda cover, share, rate, z: math.ceil(
+            math.log10(share * (1 - cover) / cover / (1 - share)) / per_step(rate, z)),
+        "count the entries": lambda cover, share, rate, z: trained(cover, share, rate, torch.ones(len(z))),
+        "no fractions": lambda cover, share, rate, z: (logit(share) - logit(cover)) / per_step(rate, z),
+        "round down": lambda *given: trained(*given) - 1,
     },
 }  # fmt: skip

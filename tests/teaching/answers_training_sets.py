@@ -30,6 +30,9 @@ RIGHT = {
     "others_blur": [walk, lambda ring: torch.roll(ring, 1)[torch.argsort(ring)]],
     "room_inside": [
         lambda d, margin, t: min(margin + d.mean() - half(d, t), margin - d.mean() - half(d, t)),
+        lambda d, margin, t: min(
+            margin - max(stats.t.interval(0.95, len(d) - 1, d.mean(), stats.sem(d))),
+            margin + min(stats.t.interval(0.95, len(d) - 1, d.mean(), stats.sem(d)))),
         lambda d, margin, t: margin - abs(np.mean(d.numpy())) - t * np.std(d.numpy(), ddof=1) / math.sqrt(len(d)),
     ],
     "augmented_pair": [
@@ -85,6 +88,8 @@ WRONG = {  # by a few words of the hint that should come
             [(q - p).mean() / (r - p).mean() for p, q, r in zip(o.T, a.T, f.T, strict=True)]),
         "no zero": lambda o, a, f: a.mean() / f.mean(),
         "Upside down": lambda o, a, f: (f.mean() - o.mean()) / (a.mean() - o.mean()),
+        "cut off": lambda o, a, f: (
+            min(1.0, float((a.mean() - o.mean()) / (f.mean() - o.mean()))) if f.mean() > o.mean() else math.nan),
         "is missing": lambda o, a, f: 1 - (a.mean() - o.mean()) / (f.mean() - o.mean()),
         "in decibels": lambda o, a, f: a.mean() - o.mean(),
     },

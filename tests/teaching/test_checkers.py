@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage, signal
+from scipy import integrate, ndimage, optimize, signal, stats
 
 from deblur_core.models.backbones import NETWORKS
 from deblur_core.models.counting import count_macs, count_macs_as_ptflops
 from deblur_core.teaching import checkers
 from deblur_core.teaching.checkers import NOTHING_YET, Checker
+from deblur_core.teaching.checkers.checker import NOTHING_THERE
 
 CHECKERS = {name: value for name, value in vars(checkers).items() if isinstance(value, Checker)}
 
@@ -42,16 +43,27 @@ def centre(k):
     return np.array([k.shape[0] // 2, k.shape[1] // 2])
 
 
-def sweep(x, k, y, rate, old_x=False, old_residual=False, sign=1, factor=1, inner=True):
-    start, before = x, k * x - y
-    x = x - sign * factor * rate * (k if inner else 1) * before
-    seen = start if old_x else x
-    residual = before if old_residual or old_x else k * x - y
-    return [x, k - sign * factor * rate * (seen if inner else 1) * residual]
+def flow(x, k, y, side=None):
+    """Along the gradient, in time; `side` moves alone."""
+    def slope(_, point):
+        residual = point[0] * point[1] - y
+        return [-(side != "k") * point[1] * residual, -(side != "x") * point[0] * residual]
+
+    return integrate.solve_ivp(slope, (0, 400), (x, k), rtol=1e-9, atol=1e-12).y[:, -1]
 
 
-def sweep_kernel_first(x, k, y, rate):
-    return sweep(k, x, y, rate)[::-1]
+def steps(x, k, y, rate, turns=False):
+    for _ in range(int(200 / rate)):
+        residual = k * x - y
+        x, before = x - rate * k * residual, x
+        k -= rate * (x if turns else before) * ((k * x - y) if turns else residual)
+    return x, k
+
+
+def solved(x, k, y, stays):
+    """The end for another number that stays."""
+    begun, at = stays(x, k), [y / k, k]
+    return optimize.fsolve(lambda end: [end[0] * end[1] - y, stays(*end) - begun], at, xtol=1e-12)
 
 
 def spread(d, t, ddof=1, power=0.5, sign=1):
@@ -95,13 +107,20 @@ RIGHT = {
     ],
     "kernel_from_numbers": [stable, lambda numbers: torch.softmax(numbers.reshape(-1), 0).reshape(numbers.shape)],
     "centre_offset": [lambda k: mass_centre(k) - centre(k), lambda k: list(mass_centre(k) - centre(k))],
-    "alternating_step": [sweep, lambda *a: tuple(sweep(*a))],
-    "paired_interval": [lambda a, b, t: spread(a - b, t), lambda a, b, t: list(spread(a - b, t))],
+    "end_together": [
+        flow,
+        lambda *given: steps(*given, rate=2e-4),
+        lambda x, k, y: solved(x, k, y, lambda x, k: k**2 - x**2),
+    ],
+    "paired_interval": [
+        lambda a, b, t: spread(a - b, t),
+        lambda a, b, t: list(stats.ttest_rel(a, b).confidence_interval()),  # with a t of its own
+    ],
     "concentration": [lambda k: sums(k).max() / float(k.sum()), lambda k: torch.tensor(sums(k).max()) / k.sum()],
-    "geometric_ratio": [
-        lambda known, method: np.exp(np.mean(np.log(10 ** (-method / 10) / 10 ** (-known / 10)))),
-        lambda known, method: np.prod(10 ** ((known - method) / 10)) ** (1 / len(known)),
-        lambda known, method: 10 ** ((known.mean() - method.mean()) / 10),
+    "two_winners": [
+        lambda n: ([49.9, *[11.0] * (n - 1)], [18.0] * n),
+        lambda n: torch.stack([torch.linspace(10, 50, n), torch.full((n,), 29.9)]),
+        lambda n: np.array([[40.0, 20.0] + [30.0] * (n - 2), [29.0] * n]),
     ],
     "best_psnr": [shifted_psnr, lambda *a: torch.tensor(shifted_psnr(*a))],
 }
@@ -129,6 +148,7 @@ WRONG = {  # by a few words of the hint that should come
     },
     "centre_offset": {
         "length kh / 2": lambda k: mass_centre(k) - np.array(k.shape) / 2,
+        "odd sides": lambda k: mass_centre(k) - (np.array(k.shape) - 1) / 2,
         "count from 1": lambda k: mass_centre(k) + 1 - centre(k),
         "0.5, 1.5, 2.5": lambda k: mass_centre(k) + 0.5 - centre(k),
         "from the corner": mass_centre,
@@ -137,16 +157,17 @@ WRONG = {  # by a few words of the hint that should come
         "mass is missing": lambda k: mass_centre(k) * float(k.sum()) - centre(k),
         "is expected": lambda k: mass_centre(k) - centre(k) + 0.25,
     },
-    "alternating_step": {
-        "joint step": lambda *a: sweep(*a, old_x=True),
-        "old one": lambda *a: sweep(*a, old_residual=True),
-        "k first": sweep_kernel_first,
-        "climb": lambda *a: sweep(*a, sign=-1),
-        "without a 2": lambda *a: sweep(*a, factor=2),
-        "inner derivative is missing": lambda *a: sweep(*a, inner=False),
-        "Only x": lambda x, k, y, rate: (sweep(x, k, y, rate)[0], k),
-        "return x, then k": lambda *a: sweep(*a)[::-1],
-        "for (0.5, 2.0, 3.0, 0.1) is": lambda x, k, y, rate: (x, k),
+    "end_together": {
+        "x has its turn first": lambda *given: flow(*given, side="x"),
+        "k has its turn first": lambda *given: flow(*given, side="k"),
+        "knows nothing of the start": lambda x, k, y: (math.sqrt(y), math.sqrt(y)),
+        "swapped": lambda *given: list(flow(*given))[::-1],
+        "*sum*": lambda x, k, y: solved(x, k, y, lambda x, k: k**2 + x**2),
+        "that of their *squares*": lambda x, k, y: solved(x, k, y, lambda x, k: k - x),
+        "catches up": lambda x, k, y: solved(x, k, y, lambda x, k: k / x),
+        "Nearly": lambda *given: steps(*given, rate=0.05),
+        "You take turns": lambda *given: steps(*given, rate=0.05, turns=True),
+        "Yours end at x = 0.5000, k = 2.0000": lambda x, k, y: (x, k),
     },
     "paired_interval": {
         "unpaired": unpaired,
@@ -167,15 +188,12 @@ WRONG = {  # by a few words of the hint that should come
         "brightest pixel": lambda k: sums(k).flatten()[int(k.argmax())] / float(k.sum()),
         "is expected": lambda k: 0.5,
     },
-    "geometric_ratio": {
-        "Upside down": lambda known, method: 10 ** (np.mean(method - known) / 10),
-        "un-squared": lambda known, method: 10 ** (np.mean(known - method) / 20),
-        "not of e": lambda known, method: math.exp(np.mean(known - method) / 10),
-        "arithmetic mean of the ratios": lambda known, method: np.mean(10 ** ((known - method) / 10)),
-        "no ratio of errors": lambda known, method: np.mean(known) / np.mean(method),
-        "picture by picture": lambda known, method: 10 ** ((known - method) / 10),
-        "still in decibels": lambda known, method: np.mean(known - method),
-        "is expected": lambda known, method: 1.0,
+    "two_winners": {
+        "*lower* mean error": lambda n: ([31.0] * n, [30.0] * n),
+        "mean PSNR is not higher": lambda n: ([40.0] + [20.0] * (n - 1), [30.0] * n),
+        "neither": lambda n: ([29.0] * n, [40.0, 20.0] + [30.0] * (n - 2)),
+        "between 10 and 50": lambda n: ([math.inf] + [20.0] * (n - 1), [30.0] * n),
+        "shape": lambda n: ([40.0, 20.0, 30.0], [29.0, 29.0, 29.0]),
     },
     "best_psnr": {
         "in place": lambda estimate, sharp, reach: -10 * np.log10(np.mean((estimate - sharp) ** 2)),
@@ -243,6 +261,39 @@ def test_an_answer_may_not_spoil_the_probes():
     before = checkers.centre_offset.probes[0][0].clone()
     checkers.centre_offset.hint(spoil)
     assert torch.equal(checkers.centre_offset.probes[0][0], before)
+
+
+def test_a_mistake_that_shows_in_one_case_only():
+    """New cameras that gain exactly nothing are no yardstick, as those that do harm are none."""
+    def share(ordinary, added, filmed):
+        gain = (filmed - ordinary).mean()
+        return (added - ordinary).mean() / gain if gain >= 0 else math.nan
+
+    assert "means nothing" in checkers.share_of_ceiling.hint(share)
+
+
+def test_a_case_that_is_left_out_is_not_a_blank():
+    def share(ordinary, added, filmed):
+        gain = (filmed - ordinary).mean()
+        return (added - ordinary).mean() / gain if gain > 0 else None
+
+    assert checkers.share_of_ceiling.hint(share) == NOTHING_THERE
+
+
+def test_numbers_that_were_asked_for_are_named():
+    assert " for (5, 7, 3, 2, 6, 3) is 1;" in checkers.upsampling_multiply_adds.hint(lambda *of: 1)
+
+
+def test_no_two_errors_are_further_apart_than_the_right_ones():
+    """What `ratios_apart` asks for is the most: random errors, and ones that climb from them, stay below."""
+    random = np.random.RandomState(0)
+    for side in (2, 5):
+        most = checkers.ratios_apart.measure(checkers.ratios_apart.right(side))
+        assert most == pytest.approx((1, side**0.5))
+        for _ in range(200):
+            errors = random.standard_normal((2, side, side)) ** random.choice([1, 3, 9])
+            errors /= np.linalg.norm(errors, axis=(1, 2), keepdims=True)
+            assert checkers.ratios_apart.measure(errors)[1] < most[1]
 
 
 def test_what_praise_and_hints_say_of_xydeblur_is_so():

@@ -92,6 +92,8 @@ centre_offset = Checker(
     mistakes={
         "Half a pixel off: the centre is the *pixel* kh // 2, not the length kh / 2. In a row of 3 pixels, numbered "
         "from 0, the middle one is number 1.": lambda k: _centroid(k) - torch.tensor(k.shape) / 2,
+        "Right for odd sides. Where a side is even no pixel is in the middle, and kh // 2 is the one behind it.":
+            lambda k: _centroid(k) - (torch.tensor(k.shape) - 1) / 2,
         "One pixel off: you count from 1, Python counts from 0.": lambda k: _offset(k) + 1,
         "Half a pixel off: positions are 0, 1, 2, ... and not the middles 0.5, 1.5, 2.5.": lambda k: _offset(k) + 0.5,
         "That is where the centre of mass is, from the corner. How far is that from the centre pixel "
@@ -102,48 +104,59 @@ centre_offset = Checker(
         "The mass is missing: divide the weighted sum by the sum of k, which need not be 1.": lambda k:
             _centroid(k) * k.sum() - torch.tensor([k.shape[0] // 2, k.shape[1] // 2]),
     },
-    probes=((random(5, 7),), (random(3, 9),)),
+    probes=((random(5, 7),), (random(3, 9),), (random(4, 6),)),
     praise="The offset between estimated and true kernel, with the sign turned, is how far the picture has moved.",
 )  # fmt: skip
 
 
-# One sweep of alternating gradient descent on (k x - y)^2 / 2: (x, k, y, rate) -> (x, k)
+# Where moving together ends, in small steps on (k x - y)^2 / 2: positive (x, k, y) -> (x, k)
 
 
-def _step(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
-    x = x - rate * k * (k * x - y)
-    return x, k - rate * x * (k * x - y)
+def _end(x: float, k: float, y: float) -> tuple[float, float]:
+    """k² - x² stays as it is."""
+    stays = k**2 - x**2
+    k = ((stays + math.hypot(stays, 2 * y)) / 2) ** 0.5
+    return y / k, k
 
 
-def _kernel_first(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
-    k = k - rate * x * (k * x - y)
-    return x - rate * k * (k * x - y), k
+def _descend(x: float, k: float, y: float, turn: int = 0, rate: float = 0.05, steps: int = 4000) -> tuple[float, float]:
+    for step in range(steps):
+        picture = turn == 0 or step // turn % 2 == 0
+        residual = k * x - y
+        x, k = x - picture * rate * k * residual, k - (turn == 0 or not picture) * rate * x * residual
+    return x, k
 
 
-def _stale_residual(x: float, k: float, y: float, rate: float) -> tuple[float, float]:
-    moved = x - rate * k * (k * x - y)
-    return moved, k - rate * moved * (k * x - y)
+def _with_sum(total: float, y: float) -> tuple[float, float]:
+    """Both solve k x = y, and their squares add up to total; the larger one is k."""
+    difference = max(total**2 - 4 * y**2, 0) ** 0.5
+    return ((total - difference) / 2) ** 0.5, ((total + difference) / 2) ** 0.5
 
 
-alternating_step = Checker(
-    right=_step,
+end_together = Checker(
+    right=_end,
     mistakes={
-        "This is the joint step: k still sees the x of before. Move x first, then compute the residual again, with the "
-        "new x.": lambda x, k, y, rate: (x - rate * k * (k * x - y), k - rate * x * (k * x - y)),
-        "k sees the new x, but its residual is still the old one: compute k x - y again after x has moved.":
-            _stale_residual,
-        "You move k first. The order asked for is x, then k.": _kernel_first,
-        "You climb: a step of descent goes against the gradient. Mind the sign.":
-            lambda x, k, y, rate: _step(x, k, y, -rate),
-        "Twice as far as asked: the derivative of half the square of r is r times the inner derivative, without a 2.":
-            lambda x, k, y, rate: _step(x, k, y, 2 * rate),
-        "The inner derivative is missing: the residual k x - y changes with x at the rate k, and with k at the rate x.":
-            lambda x, k, y, rate: (x - rate * (k * x - y), k - rate * (k * (x - rate * (k * x - y)) - y)),
-        "Only x has moved: k has its turn as well.": lambda x, k, y, rate: (x - rate * k * (k * x - y), k),
-        "The two are swapped: return x, then k.": lambda x, k, y, rate: _step(x, k, y, rate)[::-1],
+        "So it ends if x has its turn first and explains everything. Moving together, k moves as well.":
+            lambda x, k, y: (y / k, k),
+        "So it ends if k has its turn first and explains everything. Moving together, x moves as well.":
+            lambda x, k, y: (x, y / x),
+        "That solves the equation, but it knows nothing of the start. What stays as it was, on all of the way?":
+            lambda x, k, y: (y**0.5, y**0.5),
+        "The two are swapped: return x, then k.": lambda *given: _end(*given)[::-1],
+        "You keep the *sum* of the squares. It is another number that stays: see step 1.":
+            lambda x, k, y: _with_sum(x**2 + k**2, y),
+        "You keep the difference of x and k; that of their *squares* stays.":
+            lambda x, k, y: _with_sum((k - x) ** 2 + 2 * y, y),
+        "You keep the ratio of x and k, but whoever is smaller catches up.":
+            lambda x, k, y: ((y * x / k) ** 0.5, (y * k / x) ** 0.5),
+        "Nearly: your steps are too large, and k² - x² drifts. Make them smaller, or calculate where they lead.":
+            _descend,
+        "You take turns, with steps so large that it shows. Both move at once, by gradients at the same point.":
+            lambda *given: _descend(*given, turn=1),
     },
-    probes=((0.5, 2.0, 3.0, 0.1), (1.5, 0.4, 1.0, 0.3)),
-    praise="One step a turn: this is SelfDeblur-A on two numbers.",
+    probes=((0.5, 2.0, 1.5), (0.1, 0.5, 1.0), (0.4, 0.9, 0.3)),
+    praise="No step was taken, and one knows where all of them lead. The start decides, by the one number that stays.",
+    otherwise="Yours end at x = {:.4f}, k = {:.4f}. Is k x = y there, and k² - x² what it was at the start?",
 )  # fmt: skip
 
 
@@ -177,8 +190,8 @@ paired_interval = Checker(
         "That is the half width alone: put it below and above the mean difference.":
             lambda a, b, t: (-t * _standard_error(a - b), t * _standard_error(a - b)),
     },
-    probes=((np.array([30.0, 27.0, 33.5, 24.0]), np.array([29.0, 26.5, 32.0, 24.2]), 3.182),
-            (np.array([22.0, 35.0, 28.0]), np.array([22.5, 33.0, 27.0]), 4.303)),
+    probes=((np.array([30.0, 27.0, 33.5, 24.0]), np.array([29.0, 26.5, 32.0, 24.2]), 3.182446),
+            (np.array([22.0, 35.0, 28.0]), np.array([22.5, 33.0, 27.0]), 4.302653)),
     praise="This is what the claims board does, with the seeds of each pair averaged beforehand.",
 )  # fmt: skip
 
@@ -212,29 +225,37 @@ concentration = Checker(
 )  # fmt: skip
 
 
-# Geometric mean of SSD ratios from PSNRs: (known, method), arrays in dB, picture by picture -> a number
+# Two means, two winners: number of pictures n -> PSNRs (2, n) of two methods, each ahead by another mean
 
 
-geometric_ratio = Checker(
-    right=lambda known, method: 10 ** ((known - method).mean() / 10),
+def _winners(psnr: np.ndarray) -> tuple[bool, bool] | tuple[float, float]:
+    """Whether the first has the higher mean PSNR, and the higher mean squared error."""
+    if not ((psnr >= 10) & (psnr <= 50)).all():
+        return math.nan, math.nan
+    first, second = psnr.mean(1)
+    error, other = (10 ** (-psnr / 10)).mean(1)
+    return first > second + 1e-9, error > other * (1 + 1e-9)
+
+
+def _methods(n: int, one: float, others: float, rival: float) -> np.ndarray:
+    return np.stack([np.r_[one, np.full(n - 1, others)], np.full(n, rival)])
+
+
+two_winners = Checker(
+    right=lambda n: _methods(n, 10.0, 50.0, 29.0),
     mistakes={
-        "Upside down: the method's error belongs above the known kernel's, and a *lower* PSNR is a larger error.":
-            lambda known, method: 10 ** ((method - known).mean() / 10),
-        "That is the ratio of *un-squared* errors: PSNR is 10 log10 of a squared error, so divide by 10, not by 20.":
-            lambda known, method: 10 ** ((known - method).mean() / 20),
-        "Decibels count powers of ten, not of e.": lambda known, method: np.exp((known - method).mean() / 10),
-        "That is the arithmetic mean of the ratios. For the geometric one, average the logarithms, which is what "
-        "decibels are, and take the power last.": lambda known, method: (10 ** ((known - method) / 10)).mean(),
-        "A ratio of the two mean PSNRs is no ratio of errors: decibels are logarithms, so subtract them.":
-            lambda known, method: known.mean() / method.mean(),
-        "These are the ratios picture by picture: take their geometric mean.":
-            lambda known, method: 10 ** ((known - method) / 10),
-        "That is still in decibels: take 10 to the power of a tenth of it.":
-            lambda known, method: (known - method).mean(),
+        "The first has the higher mean PSNR and the *lower* mean error, as one expects. To which of the two means "
+        "does one very bad picture do more?": lambda n: _methods(n, 30.0, 30.0, 29.0),
+        "The first has the higher mean error, and its mean PSNR is not higher, as one expects. What does it need "
+        "besides its bad pictures?": lambda n: _methods(n, 29.0, 29.0, 30.0),
+        "The first has neither. If it is the second that has both, exchange them.":
+            lambda n: _methods(n, 10.0, 50.0, 29.0)[::-1],
+        "All PSNRs have to be numbers between 10 and 50 dB.": lambda n: _methods(n, 0.0, 100.0, 30.0),
     },
-    probes=((np.array([34.0, 31.0, 38.5]), np.array([30.0, 30.5, 33.0])),
-            (np.array([29.0, 41.0, 35.0, 33.0]), np.array([23.0, 40.0, 36.0, 27.5]))),
-    praise="Two numbers of a table are enough to check a third.",
+    probes=((2,), (5,)),
+    praise="So a table of mean PSNRs and one of mean errors can name different winners. One failure counts little in "
+    "the first and decides the second.",
+    measure=_winners,
 )  # fmt: skip
 
 
@@ -311,7 +332,7 @@ soft_threshold = Checker(
     mistakes={
         "That is a *hard* threshold: it keeps large values as they are. The price |w| pulls at large values, too.":
             lambda v, beta: torch.where(v.abs() > 1 / beta, v, 0),
-        "You subtract beta; the slope of the second term is beta (w - v), so the threshold is 1 / beta.":
+        "You subtract beta. The slope of the second term is beta (w - v): at which w does it cancel that of |w|?":
             lambda v, beta: _soft(v, beta),
         "Twice too far: the derivative of beta / 2 times a square has no 2 left.": lambda v, beta: _soft(v, 2 / beta),
         "Half as far as it should: do not forget the 1/2 in front of the square.":
@@ -329,43 +350,33 @@ soft_threshold = Checker(
 )  # fmt: skip
 
 
-# Error ratios: aligned (estimate, known, sharp), (h, w) each -> (SSD ratio, norm ratio)
+# How far the two error ratios can be apart: side n -> two errors (n, n) whose SSDs are equal and whose norms are not
 
 
-def _ratios(estimate: np.ndarray, known: np.ndarray, sharp: np.ndarray) -> tuple[float, float]:
-    ours, theirs = estimate - sharp, known - sharp
-    return (ours**2).sum() / (theirs**2).sum(), np.linalg.norm(ours, 2) / np.linalg.norm(theirs, 2)
+def _ratios(errors: np.ndarray) -> tuple[float, float]:
+    """SSD ratio and norm ratio of two errors (2, n, n)."""
+    norms = np.linalg.norm(np.nan_to_num(errors), 2, axis=(1, 2))
+    return (errors[0] ** 2).sum() / (errors[1] ** 2).sum(), norms[0] / norms[1]
 
 
-def _frobenius(difference: np.ndarray) -> float:
-    return float(np.sqrt((difference**2).sum()))
-
-
-error_ratios = Checker(
-    right=_ratios,
+ratios_apart = Checker(
+    right=lambda side: np.stack([np.ones((side, side)), side**0.5 * np.eye(side)]),
     mistakes={
-        "Upside down: the estimate's error stands above the known kernel's.":
-            lambda estimate, known, sharp: _ratios(known, estimate, sharp),
-        "The two are swapped: the SSD ratio comes first.":
-            lambda estimate, known, sharp: _ratios(estimate, known, sharp)[::-1],
-        "The first is the ratio of the roots. SSD is the sum of *squares*, with no root.":
-            lambda estimate, known, sharp: (np.sqrt(_ratios(estimate, known, sharp)[0]),
-                                            _ratios(estimate, known, sharp)[1]),
-        "The second is the Frobenius norm, that of all entries. The norm 2 of a matrix is its largest singular value: "
-        "`np.linalg.norm(a, 2)`.": lambda estimate, known, sharp: (
-            _ratios(estimate, known, sharp)[0], _frobenius(estimate - sharp) / _frobenius(known - sharp)),
-        "The second is squared; the authors' script does not square it.": lambda estimate, known, sharp: (
-            _ratios(estimate, known, sharp)[0], _ratios(estimate, known, sharp)[1] ** 2),
-        "The first sums absolute differences: square them.": lambda estimate, known, sharp: (
-            np.abs(estimate - sharp).sum() / np.abs(known - sharp).sum(), _ratios(estimate, known, sharp)[1]),
-        "These are ratios of the pictures. Take the errors: subtract the sharp picture first.":
-            lambda estimate, known, sharp: _ratios(estimate, known, 0 * sharp),
-        "You compare the estimate with the known-kernel result. Compare each of them with the sharp picture.":
-            lambda estimate, known, sharp: _ratios(estimate - known + sharp, known, sharp),
+        "The right two, but the first has the larger SSD. Multiply one of them by a number.":
+            lambda side: np.stack([np.ones((side, side)), np.eye(side)]),
+        "The right two, the wrong way round: first the error of the estimate, whose norm is to be the larger one.":
+            lambda side: np.stack([side**0.5 * np.eye(side), np.ones((side, side))]),
+        "Both ratios are 1. The SSD is shared out among n singular values. How can one error share it out otherwise "
+        "than the other, so that its largest is larger?": lambda side: np.ones((2, side, side)),
+        "The known error is zero, and so nothing can be divided by it.":
+            lambda side: np.stack([np.ones((side, side)), np.zeros((side, side))]),
     },
-    probes=tuple((random.rand(6, 5), random.rand(6, 5) / 2, random.rand(6, 5))
-                 for random in map(np.random.RandomState, (0, 1))),
-    praise="`metrics.error_ratio` does the same, after it has aligned both pictures.",
+    probes=((4,), (9,)),
+    praise="The same SSD, and a norm ratio of √n. A picture a little too bright everywhere has all of its error in one "
+    "singular value; so no factor turns the one ratio into the other.",
+    measure=_ratios,
+    otherwise="Yours have the SSD ratio {:.3g} and the norm ratio {:.3g}. The first has to be 1, and then the second "
+    "as large as it can be: how small can the largest of n singular values be, and how large, with the same SSD?",
 )  # fmt: skip
 
 
@@ -400,32 +411,36 @@ kernel_network_parameters = Checker(
 )  # fmt: skip
 
 
-# Contrast that G_k without hidden layers can reach: (z, rates) -> largest over smallest weight of its kernel
+# How long G_k without hidden layers has to learn: share of the frame that the trace covers, share of the light that it
+# should have, learning rate, z -> number of iterations
 
 
-def _contrast(z: Tensor, rates: Tensor, ways: int = 2, bias: float = 1) -> Tensor:
-    return (ways * rates.sum() * (bias + z.abs().sum())).exp()
+def _iterations(cover: float, share: float, rate: float, z: Tensor, ways: int = 2, bias: float = 1) -> float:
+    return math.log(share * (1 - cover) / (cover * (1 - share))) / (ways * rate * (bias + z.sum().item()))
 
 
-reachable_contrast = Checker(
-    right=_contrast,
+iterations_needed = Checker(
+    right=lambda *given: math.ceil(_iterations(*given)),
     mistakes={
+        "That is the ratio of all the light on the trace to all beside it. Contrast is that of single weights, and "
+        "beside the trace there are more of them.": lambda cover, *given: math.ceil(_iterations(0.5, *given)),
+        "That is how far the trace rises above a flat kernel. The weights beside it fall at the same time.":
+            lambda cover, share, rate, z: math.ceil(math.log(share / cover) / (2 * rate * (1 + z.sum()))),
         "Only one of the two moves in your formula: while the largest weight goes up, the smallest goes down.":
-            lambda z, rates: _contrast(z, rates, ways=1),
-        "The bias moves, too: it adds 1 to the sum over z.": lambda z, rates: _contrast(z, rates, bias=0),
-        "That is the gap between two numbers before the softmax. Their weights differ by the factor exp(gap).":
-            lambda z, rates: _contrast(z, rates).log(),
-        "You use one rate for all the steps: the rates fall, so add them up.":
-            lambda z, rates: (2 * len(rates) * rates[0] * (1 + z.sum())).exp(),
-        "You use the mean rate once: there are as many steps as rates. Add them up.":
-            lambda z, rates: (2 * rates.mean() * (1 + z.sum())).exp(),
+            lambda *given: math.ceil(_iterations(*given, ways=1)),
+        "The bias moves, too: it adds 1 to the sum over z.": lambda *given: math.ceil(_iterations(*given, bias=0)),
+        "You use the contrast itself. What the steps add up to stands in an exponent.":
+            lambda cover, share, rate, z: math.ceil(
+                share * (1 - cover) / (cover * (1 - share)) / (2 * rate * (1 + z.sum()))),
+        "The contrast grows as a power of e, not of 10.": lambda *given: math.ceil(_iterations(*given) / math.log(10)),
         "You count the entries of z: a weight's step counts as much as the entry that it is multiplied with.":
-            lambda z, rates: (2 * rates.sum() * (1 + len(z))).exp(),
-        "You take the length of z. Adam moves all weights by the same step, so the entries add up as they are.":
-            lambda z, rates: (2 * rates.sum() * (1 + z.norm())).exp(),
+            lambda cover, share, rate, z: math.ceil(_iterations(cover, share, rate, torch.ones(len(z)))),
+        "There are no fractions of iterations: round up.": _iterations,
+        "You round down, and then a little light is missing: round up.":
+            lambda *given: math.floor(_iterations(*given)),
     },
-    probes=((random(20) / 10, torch.tensor([0.4, 0.4, 0.2, 0.1])), (random(30) / 10, torch.tensor([0.3, 0.3, 0.1]))),
-    praise="For the authors' recipe this is about the most that can be had, however long the data pull.",
+    probes=((0.08, 0.95, 1e-3, random(200) / 10), (0.05, 0.8, 0.01, random(50) / 10)),
+    praise="Twice the rate is half the time. Much more light does not take much longer: its logarithm counts.",
 )  # fmt: skip
 
 
@@ -518,29 +533,39 @@ camera = Checker(
 )  # fmt: skip
 
 
-# Wang's factor of reduction: height and width of a picture in pixels -> by how much its SSIM is taken smaller
+# PSNR at the best brightness: estimate and sharp (h, w) -> dB
 
 
-def _reduction(height: float, width: float, border: int = 15) -> int:
-    return max(1, int((min(height, width) - 2 * border) / 256 + 0.5))
+def _psnr(difference: Tensor) -> Tensor:
+    return -10 * torch.log10(difference.square().mean())
 
 
-ssim_reduction = Checker(
-    right=_reduction,
+def _slope(of: Tensor, on: Tensor) -> Tensor:
+    return (of * on).sum() / on.square().sum()
+
+
+psnr_at_best_brightness = Checker(
+    right=lambda estimate, sharp: _psnr(_slope(sharp, estimate) * estimate - sharp),
     mistakes={
-        "A border has two sides: 15 px above and 15 px below.":
-            lambda height, width: max(1, int((min(height, width) - 15) / 256 + 0.5)),
-        "You forget the border: 15 px go from each side before anything is compared.":
-            lambda height, width: _reduction(height, width, border=0),
-        "The shorter side counts, not the longer one.": lambda height, width: _reduction(max(height, width), 10**6),
-        "A small picture is not enlarged: the factor is at least 1.":
-            lambda height, width: int((min(height, width) - 30) / 256 + 0.5),
-        "Python's round(2.5) is 2, half to even, but MATLAB's is 3. Add 0.5 and cut off.":
-            lambda height, width: max(1, round((min(height, width) - 30) / 256)),
-        "You cut off. From 1.5 on, the factor is 2: round.":
-            lambda height, width: max(1, (min(height, width) - 30) // 256),
-        "The factor is a whole number: round it.": lambda height, width: max(1, (min(height, width) - 30) / 256),
+        "That is the PSNR as it is: no brightness is tried yet.": lambda estimate, sharp: _psnr(estimate - sharp),
+        "You make the mean brightness right, and that does not make the squared error least.":
+            lambda estimate, sharp: _psnr(sharp.mean() / estimate.mean() * estimate - sharp),
+        "You make the brightest pixels alike, and a single one decides: ask all of them.":
+            lambda estimate, sharp: _psnr(sharp.max() / estimate.max() * estimate - sharp),
+        "You make the estimate as strong as the sharp picture. Where it errs it has to be weaker than that.":
+            lambda estimate, sharp: _psnr(sharp.norm() / estimate.norm() * estimate - sharp),
+        "You change the *sharp* picture. Then a darker truth counts as a smaller error.":
+            lambda estimate, sharp: _psnr(estimate - _slope(estimate, sharp) * sharp),
+        "Your number is the best one for the sharp picture; it is the estimate that is multiplied.":
+            lambda estimate, sharp: _psnr(_slope(estimate, sharp) * estimate - sharp),
+        "You divide by the best number for the sharp picture. Its inverse is not the best one for the estimate.":
+            lambda estimate, sharp: _psnr(estimate / _slope(estimate, sharp) - sharp),
+        "You add a number as well, which forgives a grey veil, too. Only multiply.": lambda estimate, sharp: _psnr(
+            _slope(sharp - sharp.mean(), estimate - estimate.mean()) * (estimate - estimate.mean())
+            - (sharp - sharp.mean())),
+        "The sign is wrong: a small error is a high PSNR.":
+            lambda estimate, sharp: -_psnr(_slope(sharp, estimate) * estimate - sharp),
     },
-    probes=((680, 1024), (255, 255), (670, 700), (120, 400), (390, 640), (405, 640)),
-    praise="Most of Lai's pictures are compared at a third of their size, and Levin's at full size.",
+    probes=((0.4 * random(5, 6) + 0.3 * random(6, 5).T, random(5, 6)), (random(4, 3) ** 2, random(4, 3) * 0.5 + 0.2)),
+    praise="It forgives a wrong exposure, as an aligned PSNR forgives a wrong place. A table of it has to say so.",
 )  # fmt: skip

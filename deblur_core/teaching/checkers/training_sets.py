@@ -20,7 +20,7 @@ others_blur = Checker(
     right=lambda ring: _around(ring, 1),
     mistakes={
         "That is a plain shuffle. Some may keep their own blur: look for i with order[i] == i.": lambda ring: ring,
-        "You turned the ring, but wrote it to the places 0, 1, 2. It belongs to those in the ring: order[ring] = ...":
+        "You turned the ring, but wrote it to the places 0, 1, 2. It belongs to the places that the ring names.":
             lambda ring: ring.roll(1),
         "Everybody gets the blur of the one *after* him in the ring. That is a fair swap, too; asked for is the one "
         "before.": lambda ring: _around(ring, -1),
@@ -62,7 +62,7 @@ room_inside = Checker(
             lambda d, margin, t: _room(d, margin, t) + d.mean().abs() - d.abs().mean(),
         "The sign: room is what is left of the margin.": lambda d, margin, t: -_room(d, margin, t),
     },
-    probes=((random(5) * 0.3 - 0.25, 0.1, 2.776), (random(8) * 0.1 - 0.02, 0.2, 2.365)),
+    probes=((random(5) * 0.3 - 0.25, 0.1, 2.776445), (random(8) * 0.1 - 0.02, 0.2, 2.364624)),
     praise="Above zero, the two are comparable. Few runs leave no room, however small their mean difference is.",
 )  # fmt: skip
 
@@ -123,6 +123,7 @@ share_of_ceiling = Checker(
             lambda ordinary, added, filmed: added.mean() / filmed.mean(),
         "Upside down: new cameras are the whole.":
             lambda ordinary, added, filmed: (filmed - ordinary).mean() / (added - ordinary).mean(),
+        "You cut off at 1. Added blur may do more than new cameras.": lambda *given: _share(*given).clamp(max=1),
         "That is the share that is missing.":
             lambda ordinary, added, filmed: (filmed - added).mean() / (filmed - ordinary).mean(),
         "That is the gain in decibels. Divide it by that of new cameras.":
@@ -130,7 +131,9 @@ share_of_ceiling = Checker(
     },
     probes=((25 + random(3, 4), 25.6 + random(4, 3).T, 26.3 + random(5, 4)[:3]),
             (28 + random(2, 5), 27.9 + random(5, 2).T, 28.8 + random(3, 5)[1:]),
-            (27 + random(3, 4), 26.7 + random(4, 3).T, 26.1 + random(5, 4)[:3])),
+            (27 + random(3, 4), 26.7 + random(4, 3).T, 26.1 + random(5, 4)[:3]),
+            (27 + random(3, 4), 27.3 + random(4, 3).T, 27 + random(3, 4)),
+            (26 + random(3, 4), 27.9 + random(4, 3).T, 26.8 + random(5, 4)[:3])),
     praise="This number means something only where new cameras clearly help. Near 1, synthesised blur replaces "
     "filming; at 0 it was useless; below 0 it did harm.",
 )  # fmt: skip
