@@ -18,8 +18,34 @@ def known_scatter(effect, scatter, z=1.96):
     return next(n for n in range(1, 10_000) if abs(effect) >= z * scatter / math.sqrt(n))
 
 
-def decibels(x, y):
-    return 10 * math.log10(float(x.square().sum() / x.numel()) / float(y.square().sum() / y.numel()))
+def preferences(x, y):
+    """Octaves of both decoders, picture by picture."""
+    return np.log(np.divide(x, y)) / np.log(2)
+
+
+def leads(x, y):
+    first, second = preferences(x, y)
+    return first - second
+
+
+def left_out(values, choose=None, score=None):
+    """values: (2, n), by which decoders are chosen and scored."""
+    choose = choose or (lambda others, own: int(np.mean(others, 0).argmax()))
+    score = score or (lambda own, x: own[x] - own[1 - x])
+    rows = np.asarray(values).T
+    return np.mean([score(own, choose(np.delete(rows, i, 0), own)) for i, own in enumerate(rows)])
+
+
+def by_sums(x, y):
+    """The decoder of the larger ratio of powers that were added up over the other pictures."""
+    sums = [[np.delete(powers, i, 1).sum(1) for powers in (x, y)] for i in range(x.shape[1])]
+    return np.mean([lead if np.divide(*of_x_and_y).argmax() == 0 else -lead
+                    for lead, of_x_and_y in zip(leads(x, y), sums, strict=True)])  # fmt: skip
+
+
+def signed(x, y):
+    found = leads(x, y)
+    return [lead if found.sum() > lead else -lead for lead in found]
 
 
 RIGHT = {
@@ -30,7 +56,10 @@ RIGHT = {
         lambda k: k.flip(1).T,
         lambda k: torch.stack([k[:, -1 - row] for row in range(len(k))]),
     ],
-    "octaves": [lambda x, y: decibels(x, y) / (10 * math.log10(2))],
+    "own_direction": [
+        lambda x, y: left_out(preferences(x, y)),
+        lambda x, y: torch.tensor(signed(x, y)).mean(),
+    ],
 }
 WRONG = {  # by a few words of the hint that should come
     "upsampling_multiply_adds": {
@@ -50,23 +79,21 @@ WRONG = {  # by a few words of the hint that should come
         "Upside down": lambda effect, scatter: math.ceil((1.96 * effect / scatter) ** 2),
     },
     "quarter_turn": {
-        "clockwise": lambda k: k.T.flip(1),
+        "order of your two": lambda k: k.T.flip(1),
         "a transpose": lambda k: k.T,
         "half a turn": lambda k: k.flip(0, 1),
-        "transpose as well": lambda k: k.flip(0),
-        "instead of the columns": lambda k: k.flip(1),
+        "left-handed": lambda k: k.flip(0),
+        "left to right": lambda k: k.flip(1),
     },
-    "octaves": {
-        "other way round": lambda x, y: np.log2(decibels_ratio(y, x)),
-        "the ratio. An octave": lambda x, y: decibels_ratio(x, y),
-        "Natural": lambda x, y: math.log(decibels_ratio(x, y)),
-        "decibels": decibels,
-        "*squares*": lambda x, y: math.log2(x.abs().mean() / y.abs().mean()),
-        "amplitudes": lambda x, y: 0.5 * math.log2(decibels_ratio(x, y)),
-        "mean first": lambda x, y: math.log2(x.std(correction=0) / y.std(correction=0)) * 2,
+    "own_direction": {
+        "very picture": lambda x, y: left_out(preferences(x, y), lambda others, own: own.argmax()),
+        "choose once": lambda x, y: abs(leads(x, y).mean()),
+        "first decoder": lambda x, y: leads(x, y).mean(),
+        "The sign": lambda x, y: -left_out(preferences(x, y)),
+        "alone": lambda x, y: left_out(preferences(x, y), score=lambda own, x: own[x]),
+        "Those are ratios": lambda x, y: left_out(x / y),
+        "Natural": lambda x, y: left_out(np.log(x / y)),
+        "added up": by_sums,
+        "take their mean": signed,
     },
-}
-
-
-def decibels_ratio(x, y):
-    return 10 ** (decibels(x, y) / 10)
+}  # fmt: skip

@@ -296,6 +296,16 @@ def test_no_two_errors_are_further_apart_than_the_right_ones():
             assert checkers.ratios_apart.measure(errors)[1] < most[1]
 
 
+def test_noise_prefers_nothing_where_others_choose():
+    """As the praise of `own_direction` says, and as the mistake of choosing by the picture itself does not."""
+    powers = torch.randn(2, 2, 20_000, generator=torch.Generator().manual_seed(0)).exp2()
+    pictures = [part.reshape(2, 2000, 10).unbind(1) for part in powers]
+    fair = [float(checkers.own_direction.right(x, y)) for x, y in zip(*pictures, strict=True)]
+    itself = next(mistake for hint, mistake in checkers.own_direction.mistakes.items() if "very picture" in hint)
+    assert abs(np.mean(fair)) < 0.05
+    assert np.mean([float(itself(x, y)) for x, y in zip(*pictures, strict=True)]) > 1
+
+
 def test_what_praise_and_hints_say_of_xydeblur_is_so():
     """The paper's first upsampling at 1280 x 720 by our counter, and by the convention of ptflops; and 39 channels cost
     less than 1.53 times the 32 of PSS-NSC, and 41 more."""

@@ -40,7 +40,7 @@ from deblur_core.teaching.checkers.training_sets import (
 from deblur_core.teaching.checkers.xydeblur import (
     affordable_width,
     block_multiply_adds,
-    octaves,
+    own_direction,
     plug_in,
     quarter_turn,
     seeds_needed,
@@ -72,8 +72,8 @@ __all__ = [
     "moving_average",
     "noisy_at_once",
     "normal_divergence",
-    "octaves",
     "others_blur",
+    "own_direction",
     "paired_interval",
     "plug_in",
     "psnr_at_best_brightness",

@@ -161,41 +161,69 @@ seeds_needed = Checker(
 quarter_turn = Checker(
     right=lambda k: torch.rot90(k, 1, (0, 1)),
     mistakes={
-        "That is clockwise. Transpose first and then flip the *rows*, upside down.":
+        "That is clockwise. Either the order of your two operations or the side that you flip has to change.":
             lambda k: torch.rot90(k, -1, (0, 1)),
-        "That is a transpose. It mirrors along the diagonal, and no rotation does that: flip the rows, too.":
+        "That is a transpose. It mirrors along the diagonal, and no rotation does that: mirror once more.":
             lambda k: k.T,
         "That is half a turn.": lambda k: torch.rot90(k, 2, (0, 1)),
-        "That is a mirror image. A rotation keeps left-handed things left-handed; transpose as well.":
+        "That is a mirror image, upside down. A rotation keeps left-handed things left-handed; transpose as well.":
             lambda k: k.flip(0),
-        "That is a mirror image; transpose, and flip the rows instead of the columns.": lambda k: k.flip(1),
+        "That is a mirror image, left to right: transpose as well.": lambda k: k.flip(1),
     },
     probes=((random(3, 3),), (random(5, 5),)),
     praise="Two operations that move no number twice: that is all that XYDeblur's second decoder costs in code.",
 )  # fmt: skip
 
 
-# Octaves of power: residuals (3, h, w) under blur along x and along y
+# Which is the x-decoder: powers (2, n) of two decoders for n pictures, blurred along x and along y -> octaves by which
+# it prefers x more than the other one, where each picture is judged by a choice that was made without it
 
 
-def _octaves(along_x: Tensor, along_y: Tensor) -> Tensor:
-    return torch.log2(along_x.square().mean() / along_y.square().mean())
+def _lead(under_x: Tensor, under_y: Tensor) -> Tensor:
+    """By how many octaves the first decoder prefers x more than the second one, for each picture."""
+    first, second = (under_x / under_y).log2()
+    return first - second
 
 
-octaves = Checker(
-    right=_octaves,
+def _chosen_by_others(lead: Tensor, others: Tensor) -> Tensor:
+    return (others.sign() * lead).mean()
+
+
+def _without(values: Tensor) -> Tensor:
+    """For each entry the sum of all the others."""
+    return values.sum(-1, keepdim=True) - values
+
+
+def _x_alone(under_x: Tensor, under_y: Tensor) -> Tensor:
+    octaves = (under_x / under_y).log2()
+    return octaves.gather(0, _without(octaves).argmax(0, keepdim=True)).mean()
+
+
+own_direction = Checker(
+    right=lambda x, y: _chosen_by_others(_lead(x, y), _without(_lead(x, y))),
     mistakes={
-        "The other way round: positive where there is more power under blur along x.": lambda x, y: _octaves(y, x),
-        "That is the ratio. An octave is a factor of 2: take log2.": lambda x, y: x.square().mean() / y.square().mean(),
-        "Natural logarithm? For octaves it is log2.": lambda x, y: _octaves(x, y) * np.log(2),
-        "These are decibels; for octaves it is log2.": lambda x, y: 10 * torch.log10(2 ** _octaves(x, y)),
-        "Power is the mean of the *squares*; you take the mean of absolute values.": lambda x, y: torch.log2(
-            x.abs().mean() / y.abs().mean()),
-        "That is the ratio of amplitudes. Power is the square, which doubles the octaves.":
-            lambda x, y: _octaves(x, y) / 2,
-        "You take away the mean first. The paper's power is that of the whole signal, colour shifts included.":
-            lambda x, y: torch.log2(x.var(correction=0) / y.var(correction=0)),
+        "You choose by the very picture that is scored. Then even noise prefers its own direction, and nothing is ever "
+        "negative. Leave that picture out.": lambda x, y: _lead(x, y).abs().mean(),
+        "You choose once, by all the pictures, and the one that is scored has its say. Leave it out.":
+            lambda x, y: _lead(x, y).mean().abs(),
+        "You take the first decoder for the x-decoder. Which of the two it is nobody has agreed beforehand.":
+            lambda x, y: _lead(x, y).mean(),
+        "The sign: the x-decoder is the one that prefers x more.":
+            lambda x, y: -_chosen_by_others(_lead(x, y), _without(_lead(x, y))),
+        "That is the preference of the x-decoder alone. Subtract that of the other decoder.": _x_alone,
+        "Those are ratios. An octave is a factor of 2: take log2 of them.":
+            lambda x, y: _chosen_by_others((x / y)[0] - (x / y)[1], _without((x / y)[0] - (x / y)[1])),
+        "Natural logarithm? For octaves it is log2.":
+            lambda x, y: np.log(2) * _chosen_by_others(_lead(x, y), _without(_lead(x, y))),
+        "You choose by the powers added up over the others, so one picture of much power decides. Take the mean of the "
+        "octaves.": lambda x, y: _chosen_by_others(_lead(x, y), _lead(_without(x), _without(y))),
+        "That is one number for each picture: take their mean.":
+            lambda x, y: _without(_lead(x, y)).sign() * _lead(x, y),
     },
-    probes=((random(3, 4, 5) - 0.4, 0.3 * random(3, 4, 6) - 0.1), (random(3, 2, 2), 2 * random(3, 3, 2) - 1)),
-    praise="An octave is a factor of two, as in music: +1 is twice the power.",
+    probes=((torch.tensor([[0.4, 3.2, 4.6, 0.7, 3.8], [2.1, 3.8, 1.0, 3.3, 1.0]]),
+             torch.tensor([[0.3, 1.7, 1.2, 0.6, 5.5], [0.9, 0.3, 0.9, 1.1, 5.0]])),
+            (torch.tensor([[1.0, 2.0, 1.5, 2.0], [8.0, 4.0, 3.0, 0.5]]),
+             torch.tensor([[1.5, 1.0, 2.0, 1.0], [1.0, 1.0, 1.0, 0.2]]))),
+    praise="For noise this is zero on average. Whoever chooses and scores by the same pictures finds a preference in "
+    "anything.",
 )  # fmt: skip
