@@ -45,11 +45,18 @@ def parts(samples, x):
     return ((samples.mean(0) - x) ** 2).mean(), scatter
 
 
-def followed(weights, decay, start=None, gain=None):
-    average = weights[0] if start is None else start
-    for row in weights[1:] if start is None else weights:
-        average = decay * average + (1 - decay if gain is None else gain) * row
-    return average
+def reach(decay, share, first=1.0):
+    """By adding up the shares of the last steps."""
+    held, steps = 0.0, 0
+    while held < share:
+        held, steps = held + (1 - decay) * first * decay**steps, steps + 1
+    return steps
+
+
+def later(z, before, after, fresh):
+    """What a clean signal and its noise become, by what is missing of the variance."""
+    shrunk = math.sqrt(after / before)
+    return shrunk * z + math.sqrt((1 - after) - shrunk**2 * (1 - before)) * fresh
 
 
 RIGHT = {
@@ -71,11 +78,11 @@ RIGHT = {
         lambda one, many, n: np.linalg.solve([[1, 1], [1, 1 / n]], [one, many])[0],
         lambda one, many, n: many - (one - many) / (n - 1),
     ],
-    "moving_average": [
-        followed,
-        lambda w, d: d ** (len(w) - 1) * w[0] + (1 - d) * sum(d ** (len(w) - 1 - i) * w[i] for i in range(1, len(w))),
+    "reach_of_average": [
+        reach,
+        lambda d, share: math.ceil(math.log(1 - share, d)),
     ],
-    "noisy_at_once": [add_noise, lambda x, a, e: torch.lerp(0 * x, x, a**0.5) + math.sqrt(1 - a) * e],
+    "more_noise": [lambda z, a, b, e: add_noise(z, b / a, e), later],
     "step_back": [stepped],
     "samples_needed": [
         lambda d: math.ceil(1 / gap(d)),
@@ -109,6 +116,7 @@ WRONG = {  # by a few words of the hint that should come
         "colours of each pixel": lambda g, y: g - g.mean(0) + y.mean(0),
         "You scale": lambda g, y: g * (y.mean((1, 2)) / g.mean((1, 2)))[:, None, None],
         "all of it": lambda g, y: y,
+        "You clip": lambda g, y: np.clip(g + (y - g).mean((1, 2))[:, None, None], 0, 1),
         "got none": lambda g, y: g - g.mean((1, 2))[:, None, None],
     },
     "endless_average": {
@@ -116,22 +124,25 @@ WRONG = {  # by a few words of the hint that should come
         "Half": lambda one, many, n: 0.5 * one,
         "whose mean of n": lambda one, many, n: many * n / (n + 1),
         "an n-th": lambda one, many, n: many,
-        "Check with": lambda one, many, n: many - one / n,
+        "should be a": lambda one, many, n: many - one / n,
         "Nearly": lambda one, many, n: many * (1 + 1 / n) - one / n,
     },
-    "moving_average": {
-        "swapped": lambda w, d: followed(w, 1 - d),
-        "begin at zero": lambda w, d: followed(w, d, start=torch.zeros(w.shape[1])),
-        "plain mean": lambda w, d: sum(w) / len(w),
-        "last weights": lambda w, d: w[-1],
-        "in full": lambda w, d: followed(w, d, gain=1),
+    "reach_of_average": {
+        "no fractions": lambda d, share: math.log(1 - share) / math.log(d),
+        "round down": lambda d, share: int(math.log(1 - share) / math.log(d)),
+        "*old* average": lambda d, share: math.ceil(math.log(share) / math.log(d)),
+        "like the last one": lambda d, share: math.ceil(share / (1 - d)),
+        "rule of thumb": lambda d, share: 1 / (1 - d),
+        "very last step": lambda d, share: reach(d, share, first=d),
     },
-    "noisy_at_once": {
-        "one formula of the paper": lambda x, a, e: math.sqrt(a) * x + (1 - a) * e,
-        "what is left of the signal's power, the square": lambda x, a, e: a * x + math.sqrt(1 - a) * e,
-        "Two roots": lambda x, a, e: torch.lerp(e, x, a),
-        "swapped": lambda x, a, e: add_noise(x, 1 - a, e),
-        "keeps its size": lambda x, a, e: x + math.sqrt(1 - a) * e,
+    "more_noise": {
+        "as if it were clean": lambda z, a, b, e: add_noise(z, b, e),
+        "difference of two": lambda z, a, b, e: (b / a) ** 0.5 * z + (math.sqrt(1 - b) - math.sqrt(1 - a)) * e,
+        "difference of both": lambda z, a, b, e: (b / a) ** 0.5 * z + math.sqrt(a - b) * e,
+        "multiplied by its variance": lambda z, a, b, e: (b / a) ** 0.5 * z + (1 - b / a) * e,
+        "left of its *power*": lambda z, a, b, e: b / a * z + math.sqrt(1 - b / a) * e,
+        "keeps its size": lambda z, a, b, e: z + math.sqrt(a - b) * e,
+        "swapped": lambda z, a, b, e: later(e, a, b, z),
     },
     "step_back": {
         "factor β_t": lambda *given: step(*given)[0] + step(*given)[1] * given[-1],

@@ -296,6 +296,14 @@ def test_no_two_errors_are_further_apart_than_the_right_ones():
             assert checkers.ratios_apart.measure(errors)[1] < most[1]
 
 
+def test_more_noise_ends_at_the_level_asked_for():
+    clean, noise = 0.7, torch.randn(2, 400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noisy = math.sqrt(0.9) * clean + math.sqrt(1 - 0.9) * noise[0]
+    later = checkers.more_noise.right(noisy, 0.9, 0.36, noise[1])
+    assert float(later.mean()) == pytest.approx(0.6 * clean, abs=5e-3)
+    assert float(later.var()) == pytest.approx(1 - 0.36, abs=5e-3)
+
+
 def test_noise_prefers_nothing_where_others_choose():
     """As the praise of `own_direction` says, and as the mistake of choosing by the picture itself does not."""
     powers = torch.randn(2, 2, 20_000, generator=torch.Generator().manual_seed(0)).exp2()

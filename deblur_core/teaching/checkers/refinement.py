@@ -8,30 +8,36 @@ from torch import Tensor
 
 from deblur_core.teaching.checkers.checker import Checker, random
 
-# Diffusion: clean signal, ᾱ and noise -> noisy signal
+# Diffusion: noisy signal, its ᾱ, a smaller ᾱ, and new noise -> the signal with that much more noise
 
 
-def _noisy(clean: Tensor, alpha_bar: float, noise: Tensor) -> Tensor:
-    return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
+def _noisier(noisy: Tensor, before: float, after: float, fresh: Tensor) -> Tensor:
+    left = after / before
+    return left**0.5 * noisy + (1 - left) ** 0.5 * fresh
 
 
-noisy_at_once = Checker(
-    right=_noisy,
+more_noise = Checker(
+    right=_noisier,
     mistakes={
-        "You multiply the noise by 1 - alpha_bar, as one formula of the paper prints it. Variances add up, so the "
-        "*variance* of the noise is 1 - alpha_bar: take the root.":
-            lambda clean, alpha_bar, noise: alpha_bar**0.5 * clean + (1 - alpha_bar) * noise,
-        "alpha_bar is what is left of the signal's power, the square of its size: take the root.":
-            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) ** 0.5 * noise,
-        "Two roots are missing: alpha_bar and 1 - alpha_bar are powers, squares of sizes.":
-            lambda clean, alpha_bar, noise: alpha_bar * clean + (1 - alpha_bar) * noise,
-        "The two are swapped: alpha_bar near 1 is little noise.":
-            lambda clean, alpha_bar, noise: _noisy(noise, alpha_bar, clean),
-        "The signal keeps its size in your formula: with every step of noise it shrinks, so that the sum keeps its "
-        "power.": lambda clean, alpha_bar, noise: clean + (1 - alpha_bar) ** 0.5 * noise,
+        "You noise it as if it were clean. It has noise already, and has shrunk already: only what is missing is to be "
+        "done.": lambda noisy, before, after, fresh: after**0.5 * noisy + (1 - after) ** 0.5 * fresh,
+        "The signal is right. The noise is a difference of two standard deviations, but it is variances that add up.":
+            lambda noisy, before, after, fresh: (after / before) ** 0.5 * noisy
+            + ((1 - after) ** 0.5 - (1 - before) ** 0.5) * fresh,
+        "The signal is right. You add the difference of both variances, but the noise that was there shrinks with the "
+        "signal, so more is missing.": lambda noisy, before, after, fresh: (after / before) ** 0.5 * noisy
+            + (before - after) ** 0.5 * fresh,
+        "The noise is multiplied by its variance: take the root. (One formula of the paper has the same slip.)":
+            lambda noisy, before, after, fresh: (after / before) ** 0.5 * noisy + (1 - after / before) * fresh,
+        "The signal is multiplied by what is left of its *power*: take the root.":
+            lambda noisy, before, after, fresh: after / before * noisy + (1 - after / before) ** 0.5 * fresh,
+        "The signal keeps its size in your formula. It has to shrink on, or the sum gains power.":
+            lambda noisy, before, after, fresh: noisy + (before - after) ** 0.5 * fresh,
+        "The two are swapped.": lambda noisy, before, after, fresh: _noisier(fresh, before, after, noisy),
     },
-    probes=((random(3, 4), 0.36, random(4, 3).T), (random(5), 0.9, random(6)[1:])),
-    praise="However many steps it stands for, this is one line, and training needs no other.",
+    probes=((random(3, 4), 0.9, 0.36, random(4, 3).T), (random(5), 0.5, 0.45, random(6)[1:])),
+    praise="From any noise level to any later one in one line, and always the same one: that is why levels can be left "
+    "out.",
 )  # fmt: skip
 
 
@@ -183,6 +189,8 @@ in_the_colours_of = Checker(
             lambda initial, blurry: initial + (blurry - initial).mean(0, keepdim=True),
         "You scale each colour. That changes its contrast, too; a drift is a shift.":
             lambda initial, blurry: initial * blurry.mean((1, 2), keepdim=True) / initial.mean((1, 2), keepdim=True),
+        "You clip, and so the means are off again. A shift is all that is asked for.":
+            lambda initial, blurry: (initial + (blurry - initial).mean((1, 2), keepdim=True)).clamp(0, 1),
         "Only the means are taken from the blurry picture. You return all of it.": lambda initial, blurry: blurry,
         "The picture has lost its own colours and got none: add the means of the blurry one.":
             lambda initial, blurry: initial - initial.mean((1, 2), keepdim=True),
@@ -205,7 +213,7 @@ endless_average = Checker(
         "So it would be for a perfect sampler, whose mean of n has 1 + 1/n times the least error. Use both numbers.":
             lambda one, many, n: many / (1 + 1 / n),
         "The mean of n still has an n-th of the variance. Subtract that as well.": lambda one, many, n: many,
-        "Check with n = 1 and n: one = a + b and many = a + b/n. Subtract n times the second from the first.":
+        "Nearly: the factor. one = a + b and many = a + b/n; with b = 0 your answer should be a.":
             lambda one, many, n: (n * many - one) / n,
         "Nearly. The difference of the two holds 1 - 1/n of the variance, not all of it.":
             lambda one, many, n: many - (one - many) / n,
@@ -215,30 +223,29 @@ endless_average = Checker(
 )  # fmt: skip
 
 
-# The moving average of weights: (steps, k) weights after each step, and a decay -> (k,), begun at the first row
+# How far an average of weights reaches back: its decay, and a share -> number of last steps that hold this share
 
 
-def _moving_average(weights: Tensor, decay: float, start: Tensor | None = None) -> Tensor:
-    average = weights[0] if start is None else start
-    for row in weights[1 if start is None else 0 :]:
-        average = decay * average + (1 - decay) * row
-    return average
+def _reach(decay: float, share: float) -> float:
+    return np.log(1 - share) / np.log(decay)
 
 
-moving_average = Checker(
-    right=_moving_average,
+reach_of_average = Checker(
+    right=lambda decay, share: np.ceil(_reach(decay, share)),
     mistakes={
-        "The two factors are swapped: a decay near 1 keeps nearly all of the average.":
-            lambda weights, decay: _moving_average(weights, 1 - decay),
-        "You begin at zero, which the first thousand steps would have to forget. Begin at the first weights.":
-            lambda weights, decay: _moving_average(weights, decay, 0 * weights[0]),
-        "That is the plain mean, in which the first steps count as much as the last.":
-            lambda weights, decay: weights.mean(0),
-        "Those are the last weights, with the noise of the last batch.": lambda weights, decay: weights[-1],
-        "The new weights are added in full: the two factors must add up to 1.":
-            lambda weights, decay: weights[0] * decay ** (len(weights) - 1)
-            + sum(row * decay ** (len(weights) - 1 - i) for i, row in enumerate(weights) if i),
+        "There are no fractions of steps: round up.": _reach,
+        "You round down, so a little of the share is missing: round up.":
+            lambda decay, share: np.floor(_reach(decay, share)),
+        "After so many steps that share of the *old* average is left. What have the new steps by then?":
+            lambda decay, share: np.ceil(np.log(share) / np.log(decay)),
+        "You count all steps like the last one. The one before has `decay` times its share, and so on.":
+            lambda decay, share: np.ceil(share / (1 - decay)),
+        "That is the usual rule of thumb, 1 / (1 - decay), whatever the share. How much do so many steps hold?":
+            lambda decay, share: np.round(1 / (1 - decay)),
+        "The very last step has no `decay` in its share yet: it holds 1 - decay.":
+            lambda decay, share: np.ceil(_reach(decay, share / decay)),
     },
-    probes=((random(6, 4), 0.9), (random(3, 2), 0.6)),
-    praise="One line a step and a copy of the weights. Whether it improves anything, see 'Averaging weights'.",
+    probes=((0.98, 0.8), (0.9, 0.5), (0.995, 0.95)),
+    praise="Is that much of the training, or little? In the first case the average holds weights of a worse network, "
+    "in the second it hardly differs from the last ones.",
 )  # fmt: skip
