@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 
 def weights(seen, left, ridge):
@@ -15,14 +15,21 @@ def way(start, end, shares):
     return [torch.lerp(start, end, float(share)) for share in shares]
 
 
-def terms(mean, deviation):
-    variance = np.square(np.asarray(deviation))
-    return np.asarray(mean) ** 2, variance, np.log(variance)
+def many(mean, deviation):
+    """Codes: around the mean of each picture one deviation above and one below, which have that deviation exactly."""
+    return np.concatenate([np.asarray(mean + deviation), np.asarray(mean - deviation)])
 
 
-def kl(mean, deviation):
-    square, variance, log = terms(mean, deviation)
-    return (square + variance - log - 1).sum() / 2
+def spread(mean, variance):
+    return np.mean(mean.numpy(), 0), np.sqrt(variance)
+
+
+def mixture(mean, deviation):
+    return MixtureSameFamily(Categorical(torch.ones(mean.T.shape)), Normal(mean.T, deviation.T.abs()))
+
+
+def rms(deviation):
+    return np.sqrt(np.mean(np.square(deviation.numpy()), 0))
 
 
 RIGHT = {
@@ -38,9 +45,11 @@ RIGHT = {
         lambda start, end, steps: torch.stack([start * (1 - i / (steps - 1)) + end * i / (steps - 1)
                                                for i in range(steps)]),
     ],
-    "normal_divergence": [
-        kl,
-        lambda mean, deviation: kl_divergence(Normal(mean, deviation.abs()), Normal(0.0, 1.0)).sum(),
+    "drawn_codes": [
+        lambda mean, deviation: (many(mean, deviation).mean(0), many(mean, deviation).std(0)),
+        lambda mean, deviation: [mixture(mean, deviation).mean, mixture(mean, deviation).stddev],
+        lambda mean, deviation: torch.stack(
+            [mean.mean(0), ((mean**2 + deviation**2).mean(0) - mean.mean(0) ** 2).sqrt()]),
     ],
 }
 WRONG = {  # by a few words of the hint that should come
@@ -65,15 +74,19 @@ WRONG = {  # by a few words of the hint that should come
         "is expected": lambda start, end, steps: way(start, end, np.linspace(0, 1, steps) ** 2),
         "shape": lambda start, end, steps: way(start, end, [0, 1]),
     },
-    "normal_divergence": {
-        "Twice": lambda mean, deviation: 2 * kl(mean, deviation),
-        "where its square": lambda mean, deviation: kl(mean, np.sqrt(np.abs(np.asarray(deviation)))),
-        "that of the deviation": lambda mean, deviation: kl(mean, deviation) + terms(mean, deviation)[2].sum() / 4,
-        "sign of the logarithm": lambda mean, deviation: kl(mean, deviation) + terms(mean, deviation)[2].sum(),
-        "The 1 is missing": lambda mean, deviation: sum(part.sum() for part in terms(mean, deviation)[:2]) / 2
-        - terms(mean, deviation)[2].sum() / 2,
-        "mean over all": lambda mean, deviation: kl(mean, deviation) / len(mean.flatten()),
-        "missing its square": lambda mean, deviation: kl(mean, deviation) + float((mean - mean**2).sum()) / 2,
-        "no number": lambda mean, deviation: (mean**2 + deviation**2 - deviation.log() * 2 - 1).sum() / 2,
+    "drawn_codes": {
+        "The means scatter": lambda mean, deviation: spread(mean, rms(deviation) ** 2),
+        "how the means scatter": lambda mean, deviation: spread(mean, np.var(mean.numpy(), 0)),
+        "mean square of": lambda mean, deviation: spread(mean, rms(deviation) ** 2 + rms(mean) ** 2),
+        "You add deviations": lambda mean, deviation: spread(mean, (rms(deviation) + np.std(mean.numpy(), 0)) ** 2),
+        "a sign does not count": lambda mean, deviation: spread(
+            mean, np.mean(deviation.numpy(), 0) ** 2 + np.var(mean.numpy(), 0)),
+        "absolute": lambda mean, deviation: spread(
+            mean, np.mean(np.abs(deviation.numpy()), 0) ** 2 + np.var(mean.numpy(), 0)),
+        "the variance: take": lambda mean, deviation: (
+            np.mean(mean.numpy(), 0), rms(deviation) ** 2 + np.var(mean.numpy(), 0)),
+        "not by n - 1": lambda mean, deviation: spread(mean, rms(deviation) ** 2 + np.var(mean.numpy(), 0, ddof=1)),
+        "Each has its own": lambda mean, deviation: (many(mean, deviation).mean(), many(mean, deviation).std()),
+        "shape": lambda mean, deviation: many(mean, deviation).std(0),
     },
 }  # fmt: skip

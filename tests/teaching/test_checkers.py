@@ -296,6 +296,14 @@ def test_no_two_errors_are_further_apart_than_the_right_ones():
             assert checkers.ratios_apart.measure(errors)[1] < most[1]
 
 
+def test_codes_are_drawn_as_wide_as_the_checker_says():
+    mean, deviation = checkers.drawn_codes.probes[0]
+    noise = torch.randn(200_000, *mean.shape, generator=torch.Generator().manual_seed(0))
+    drawn = (mean + deviation * noise).flatten(0, 1)
+    for found, expected in zip((drawn.mean(0), drawn.std(0)), checkers.drawn_codes.right(mean, deviation), strict=True):
+        assert torch.allclose(found, expected, atol=2e-3)
+
+
 def test_more_noise_ends_at_the_level_asked_for():
     clean, noise = 0.7, torch.randn(2, 400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     noisy = math.sqrt(0.9) * clean + math.sqrt(1 - 0.9) * noise[0]

@@ -1,8 +1,8 @@
 """Checkers of the notebooks' exercises, one module a paper: `checkers.convolution(your_function)`."""
 
-from deblur_core.teaching.checkers.blind_in_kernel_space import hyper_laplacian, mean_over_scenes, sign_test
+from deblur_core.teaching.checkers.blind_in_kernel_space import mean_over_scenes, price_of_blur, sign_test
 from deblur_core.teaching.checkers.checker import NOTHING_YET, Checker
-from deblur_core.teaching.checkers.kernel_space import normal_divergence, ridge_weights, walk_between_codes
+from deblur_core.teaching.checkers.kernel_space import drawn_codes, ridge_weights, walk_between_codes
 from deblur_core.teaching.checkers.refinement import (
     endless_average,
     error_parts,
@@ -59,10 +59,10 @@ __all__ = [
     "clean_runs_needed",
     "concentration",
     "convolution",
+    "drawn_codes",
     "end_together",
     "endless_average",
     "error_parts",
-    "hyper_laplacian",
     "in_the_colours_of",
     "iterations_needed",
     "kernel_from_numbers",
@@ -70,11 +70,11 @@ __all__ = [
     "level_entropy",
     "mean_over_scenes",
     "more_noise",
-    "normal_divergence",
     "others_blur",
     "own_direction",
     "paired_interval",
     "plug_in",
+    "price_of_blur",
     "psnr_at_best_brightness",
     "quarter_turn",
     "ratios_apart",

@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from math import comb
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from deblur_core.teaching.checkers.checker import Checker, random
 
-# The hyper-Laplacian prior: gradients across and down, and the exponent -> a number
+# What blur does to the price of a detail: width of a bright bar, length of the blur, exponent -> factor
 
 
-def _edges(across: Tensor, down: Tensor, alpha: float, least: float = 1e-6) -> Tensor:
-    return ((across**2 + down**2 + least) ** (alpha / 2)).mean()
+def _price(row: np.ndarray, alpha: float) -> float:
+    return (np.abs(np.diff(np.pad(row, 1))) ** alpha).sum()
 
 
-hyper_laplacian = Checker(
-    right=_edges,
+def _change(width: int, n: int, alpha: float) -> float:
+    bar = np.ones(width)
+    return _price(np.convolve(bar, np.full(n, 1 / n)), alpha) / _price(bar, alpha)
+
+
+price_of_blur = Checker(
+    right=_change,
     mistakes={
-        "You raise the *squared* length to alpha. The length is its root, so the exponent is alpha / 2.":
-            lambda across, down, alpha: _edges(across, down, 2 * alpha),
-        "That is the sum; the weight of the prior must not depend on the size of the picture: take the mean.":
-            lambda across, down, alpha: _edges(across, down, alpha) * across.numel(),
-        "You treat both directions apart, so a slanted edge counts otherwise than an upright one: first the length.":
-            lambda across, down, alpha: (across**2 + 1e-6).pow(alpha / 2).mean()
-            + (down**2 + 1e-6).pow(alpha / 2).mean(),
-        "You raise the mean to the power. Each pixel has its own edge: first the power, then the mean.":
-            lambda across, down, alpha: (across**2 + down**2 + 1e-6).mean() ** (alpha / 2),
-        "That is total variation, exponent 1. What is alpha for?":
-            lambda across, down, alpha: _edges(across, down, 1.0),
-        "Where the gradient is 0 its power has no finite slope, so 0.000001 is added to the squared length.":
-            lambda across, down, alpha: _edges(across, down, alpha, least=0.0),
-        "Directions add up as squares: across + down is the slope along one diagonal.":
-            lambda across, down, alpha: ((across + down) ** 2 + 1e-6).pow(alpha / 2).mean(),
+        "So it is for a bar wider than the blur. A narrower one no longer reaches its full brightness: how many steps "
+        "up are there then?": lambda width, n, alpha: n ** (1 - alpha),
+        "So it is for a bar narrower than the blur. In a wider one, how many steps up does one edge become?":
+            lambda width, n, alpha: width * n**-alpha,
+        "What is alpha for? Many small steps cost more than a large one of the same height, if alpha is below 1.":
+            lambda width, n, alpha: _change(width, n, 1.0),
+        "You raise the whole rise to alpha. It is made of steps, and each of them is raised by itself.":
+            lambda width, n, alpha: (min(width, n) / n) ** alpha,
+        "Upside down: the blurred price over the sharp one.": lambda width, n, alpha: 1 / _change(width, n, alpha),
+        "That is the price of the blurred row. Divide it by that of the sharp one.":
+            lambda width, n, alpha: 2 * _change(width, n, alpha),
+        "You square the steps: the exponent is alpha, not 2 alpha.":
+            lambda width, n, alpha: _change(width, n, 2 * alpha),
+        "Black goes on beyond both ends of the row: the first step up and the last one down count as well.":
+            lambda width, n, alpha: _change(width, n, alpha) - n**-alpha,
+        "The sharp bar has no step in your row. Begin and end with black, then take the differences.":
+            lambda width, n, alpha: np.inf,
     },
-    probes=((random(3, 4) / 50, random(4, 3).T / 50, 0.66), (random(5, 2) - 0.5, random(2, 5).T - 0.5, 0.8)),
-    praise="One strong edge costs less than the same rise spread over many pixels. Is that so for exponent 2, too?",
+    probes=((3, 9, 0.66), (20, 9, 0.66), (1, 5, 0.5), (6, 4, 0.8)),
+    praise="Bars narrower than n ** alpha are cheaper when they are blurred, wider ones are dearer. So a lone edge "
+    "asks to be sharp and fine texture to be smeared, and pictures are full of texture.",
 )  # fmt: skip
 
 

@@ -66,34 +66,36 @@ walk_between_codes = Checker(
 )  # fmt: skip
 
 
-# The VAE term: mean and deviation of one shape -> Kullback-Leibler divergence from the standard normal distribution
+# Codes over all pictures: means and deviations (n, c) -> mean and standard deviation (c,) of the codes drawn from them
 
 
-def _divergence(mean: Tensor, deviation: Tensor, power: int = 2, half: float = 0.5) -> Tensor:
-    variance = deviation.abs() ** power
-    return half * (mean.square() + variance - variance.log() - 1).sum()
+def _codes(mean: Tensor, deviation: Tensor, correction: int = 0) -> list[Tensor]:
+    return [mean.mean(0), (deviation.square().mean(0) + mean.var(0, correction=correction)).sqrt()]
 
 
-normal_divergence = Checker(
-    right=_divergence,
+drawn_codes = Checker(
+    right=_codes,
     mistakes={
-        "Twice too much: the factor ½ is missing, as it is in the released code.":
-            lambda mean, deviation: _divergence(mean, deviation, half=1),
-        "You take the deviation where its square, the variance, belongs.":
-            lambda mean, deviation: _divergence(mean, deviation, power=1),
-        "The logarithm is that of the deviation; it is ln σ², which is twice as much.": lambda mean, deviation: 0.5 * (
-            mean.square() + deviation.square() - deviation.abs().log() - 1).sum(),
-        "The sign of the logarithm: a variance near zero is far from normal, so its logarithm is subtracted.":
-            lambda mean, deviation: 0.5 * (mean.square() + deviation.square() + deviation.square().log() - 1).sum(),
-        "The 1 is missing: for a standard normal distribution the divergence is zero.":
-            lambda mean, deviation: _divergence(mean, deviation) + 0.5 * mean.numel(),
-        "You return the mean over all numbers; their sum is wanted.":
-            lambda mean, deviation: _divergence(mean, deviation) / mean.numel(),
-        "The mean is missing its square.": lambda mean, deviation: _divergence(mean, deviation) + 0.5 * (
-            mean - mean.square()).sum(),
-        "The logarithm of a negative deviation is no number. Take the logarithm of its square.":
-            lambda mean, deviation: 0.5 * (mean.square() + deviation.square() - 2 * deviation.log() - 1).sum(),
+        "The means scatter from picture to picture as well, and codes scatter around each of them: add that variance.":
+            lambda mean, deviation: [mean.mean(0), deviation.square().mean(0).sqrt()],
+        "That is how the means scatter. Codes scatter around each of them: add that variance.":
+            lambda mean, deviation: [mean.mean(0), mean.std(0, correction=0)],
+        "You take the mean square of μ. It holds the square of the common mean, too, which is no scatter.":
+            lambda mean, deviation: [mean.mean(0), (deviation.square() + mean.square()).mean(0).sqrt()],
+        "You add deviations. Variances add up, their roots do not.": lambda mean, deviation: [
+            mean.mean(0), deviation.square().mean(0).sqrt() + mean.std(0, correction=0)],
+        "You average the deviations. Average their squares: it is variances that add up, and a sign does not count.":
+            lambda mean, deviation: [mean.mean(0), (deviation.mean(0).square() + mean.var(0, correction=0)).sqrt()],
+        "You average the absolute deviations. Average their squares: it is variances that add up.":
+            lambda mean, deviation: [
+                mean.mean(0), (deviation.abs().mean(0).square() + mean.var(0, correction=0)).sqrt()],
+        "That is the variance: take the root.": lambda mean, deviation: [mean.mean(0), _codes(mean, deviation)[1] ** 2],
+        "Codes are drawn from these n pictures and no others, each as often as any other: divide by n, not by n - 1.":
+            lambda mean, deviation: _codes(mean, deviation, correction=1),
+        "You average over all the numbers of a code. Each has its own mean and its own deviation.":
+            lambda mean, deviation: [part[0] for part in _codes(mean.reshape(-1, 1), deviation.reshape(-1, 1))],
     },
-    probes=((random(2, 3) - 0.3, 0.2 + random(3, 2).T), (random(4, 2, 2), random(2, 4, 2).transpose(0, 1) - 0.6)),
-    praise="It is zero for mean 0 and deviation 1 alone, and there k says nothing about the picture's blur.",
+    probes=((2 * random(6, 2) - 0.4, random(2, 6).T - 0.6), (random(4, 3) + 0.5, 0.2 + random(3, 4).T)),
+    praise="Drawn from this, codes are as wide as those that were extracted. Whether they blur as well is another "
+    "question: their numbers need not be independent.",
 )  # fmt: skip
