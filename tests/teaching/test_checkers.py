@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,14 @@ def test_a_case_that_is_left_out_is_not_a_blank():
 
 def test_numbers_that_were_asked_for_are_named():
     assert " for (5, 7, 3, 2, 6, 3) is 1;" in checkers.upsampling_multiply_adds.hint(lambda *of: 1)
+    assert " yet for (13, 0). IndexError" in checkers.kernel_network_parameters.hint(
+        lambda side, hidden: 201_000 + (hidden - 1) * 1_001_000 + 1001 * side**2 if hidden else [][0])
+
+
+def test_two_numbers_that_differ_are_written_differently():
+    almost = checkers.kernel_network_parameters.hint(lambda side, hidden: 1_426_500)
+    given, expected = re.findall(r"[\d.e+]+(?=; | is exp)", almost)
+    assert given != expected
 
 
 def test_no_two_errors_are_further_apart_than_the_right_ones():

@@ -46,7 +46,7 @@ class Checker:
                     return NOTHING_YET if probe is self.probes[0] else NOTHING_THERE
                 given = _numbers(value)
             except Exception as error:
-                return f"Your function does not get to its end yet. {type(error).__name__}: {error}"
+                return f"Your function does not get to its end yet{_asked(probe)}. {type(error).__name__}: {error}"
             expected = _numbers(self.right(*probe))
             of_shape = given.shape == expected.shape
             if of_shape:
@@ -83,8 +83,12 @@ def _difference(given: np.ndarray, expected: np.ndarray, probe: tuple) -> str:
         return f"The result has the shape {given.shape}; {expected.shape} is expected."
     worst = np.unravel_index(np.nan_to_num(np.abs(given - expected), nan=np.inf).argmax(), given.shape)
     place = f" at {tuple(map(int, worst))}" if worst else ""
-    asked = f" for {probe}" if all(isinstance(argument, int | float) for argument in probe) else ""
-    return f"The result{place}{asked} is {given[worst]:.4g}; {expected[worst]:.4g} is expected."
+    return f"The result{place}{_asked(probe)} is {given[worst]:.6g}; {expected[worst]:.6g} is expected."
+
+
+def _asked(probe: tuple) -> str:
+    """Numbers can be named, pictures cannot."""
+    return f" for {probe}" if all(isinstance(argument, int | float) for argument in probe) else ""
 
 
 def random(*shape: int) -> Tensor:
