@@ -10,12 +10,22 @@ from ..errors import UsageError
 
 
 def add_gaussian(y: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
-    """y (any shape) plus white Gaussian noise of standard deviation sigma, not clipped."""
+    """y (any shape) plus white Gaussian noise of standard deviation sigma, not clipped.
+
+    The generator is of y's device. Raises UsageError for integers, and for a sigma that is negative or no number.
+    """
+    _check_floats(y, "Noise")
+    if not sigma >= 0:
+        raise UsageError(f"The standard deviation of noise is 0 or more, and not {sigma}.")
     return y + sigma * torch.randn(y.shape, generator=generator, device=y.device, dtype=y.dtype)
 
 
 def quantize_8bit(y: Tensor) -> Tensor:
-    """y as an 8-bit file holds it: clipped to [0, 1] and rounded to multiples of 1/255."""
+    """y (any shape) as an 8-bit file holds it: clipped to [0, 1] and rounded to multiples of 1/255.
+
+    Rounding has no slope, so gradients through it are zero. Raises UsageError for integers.
+    """
+    _check_floats(y, "Rounding to 8 bits")
     return (y.clamp(0, 1) * 255).round() / 255
 
 
@@ -33,10 +43,11 @@ def estimate_sigma(y: Tensor) -> Tensor:
     Blur empties the high bands, which then hold noise alone: on the blurry images of Levin et al. the estimate is
     good to 3 percent from sigma = 0.005 on, and without added noise it is their rounding to 8 bits, 0.0012. On
     sharp images it is good to about 10 percent from 0.05 on; below, fine texture can pass for noise, or noise
-    for texture. Raises UsageError below 16x16 pixels, and for integers.
+    for texture. Raises UsageError below 16x16 pixels, for another shape, and for integers.
     """
-    if not y.is_floating_point():
-        raise UsageError(f"An estimate of the noise level needs a floating-point image, and this one is {y.dtype}.")
+    _check_floats(y, "An estimate of the noise level")
+    if y.ndim != 4:
+        raise UsageError(f"The noise level is that of images (batch, channel, height, width), not of {tuple(y.shape)}.")
     b, c, h, w = y.shape
     if min(h, w) < 16:
         raise UsageError(f"An estimate of the noise level needs 16x16 pixels or more; the image has {h}x{w}.")
@@ -49,6 +60,11 @@ def estimate_sigma(y: Tensor) -> Tensor:
     # a level of zero: no band differs from noise; and none can hold less than the noise
     sigma2 = torch.where(level > 0, (-slope / level).clamp_min(0), torch.inf).minimum(variance.amin(1))
     return sigma2.reshape(b, c).mean(1).sqrt().to(y.dtype)
+
+
+def _check_floats(y: Tensor, what: str) -> None:
+    if not y.is_floating_point():
+        raise UsageError(f"{what} needs a floating-point image, and this one is {y.dtype}: divide 8-bit values by 255.")
 
 
 def _least_absolute_line(abscissa: Tensor, ordinate: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,8 +37,14 @@ def expose(x: Tensor, motion: Tensor, margin: int, foreground: Sequence[tuple[Te
 
     foreground: layers from far to near, each a mask (h, w) in [0, 1] and how many times as far as the rest of the scene
     it is moved, since it is so much nearer; rotation moves all alike. What a layer uncovers shows x itself. Raises
-    UsageError where the motion looks beyond the scene: leave a larger margin.
+    UsageError where the motion looks beyond the scene (leave a larger margin) or is empty, where the margin leaves
+    nothing of the scene, and for another shape or integers.
     """
+    if x.ndim != 4 or not x.is_floating_point() or min(x.shape[-2:]) <= 2 * margin or len(motion) == 0:
+        raise UsageError(
+            f"A camera sees a scene (batch, channel, height, width) of floats, larger than twice the margin of "
+            f"{margin} px, for a moment or longer: not {tuple(x.shape)} of {x.dtype} for {len(motion)} moments."
+        )
     y = torch.zeros_like(x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin])
     for moment in motion:
         frame = _seen(x, moment, margin)
@@ -69,7 +75,7 @@ def _seen(x: Tensor, moment: Tensor, margin: int) -> Tensor:
     down, right = _origin(rows[:, None], columns, moment)
     position = torch.stack([right / ((w - 1) / 2), down / ((h - 1) / 2)], dim=-1)  # in [-1, 1] inside the scene
     corners = position[:: max(1, len(rows) - 1), :: max(1, len(columns) - 1)]  # nothing is further out than they are
-    if corners.abs().max() > 1 + 1e-9:
+    if not corners.abs().max() <= 1 + 1e-9:  # so written, it refuses NaN too
         raise UsageError(f"With a margin of {margin} px the motion looks beyond the scene: leave a larger one.")
     grid = position.to(x)[None].expand(len(x), -1, -1, -1)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)

@@ -3,7 +3,8 @@
     y[i, j] = sum_{p, q} k[p, q] x[i + kh - 1 - p, j + kw - 1 - q]
 
 x is larger than y by (kh - 1, kw - 1): pixels of x alone explain y, no boundary is invented. The operator is
-linear in x and in k, and differentiable in both. Three methods compute the same numbers:
+linear in x and in k, and differentiable in both, by `direct` more than once.
+Three methods compute the same numbers:
 
     direct   PyTorch's conv2d, the reference
     fft      products of spectra, exact up to rounding
@@ -46,8 +47,9 @@ def convolve_adjoint(y: Tensor, k: Tensor, method: str = "auto") -> Tensor:
     """The transpose of `convolve` in x: <convolve(x, k), y> = <x, convolve_adjoint(y, k)>.
 
     y (b, c, h, w), k (b, kh, kw) or (1, kh, kw) -> x (b, c, h + kh - 1, w + kw - 1). This full correlation is
-    the valid convolution of the zero-padded y with the flipped kernel.
+    the valid convolution of the zero-padded y with the flipped kernel. Raises UsageError as `convolve` does.
     """
+    _check_dimensions(y, k)
     kh, kw = k.shape[-2:]
     return convolve(F.pad(y, (kw - 1, kw - 1, kh - 1, kh - 1)), flip(k), method)
 
@@ -56,11 +58,16 @@ def pad_for_same(x: Tensor, k_size: int | tuple[int, int], mode: str = "replicat
     """Pad x (b, c, h, w) so that `convolve` returns (b, c, h, w), the kernel's centre being (kh//2, kw//2).
 
     mode: "replicate", "reflect", "circular" or "constant" (zeros), as in `torch.nn.functional.pad`. Raises UsageError
-    for another mode, and where x is too small to be mirrored or wrapped so far.
+    for another mode or shape, and where x is too small to be mirrored or wrapped so far.
     """
     if mode not in PADDINGS:
         raise UsageError(f"Unknown padding '{mode}': choose one of {', '.join(PADDINGS)}.")
     kh, kw = (k_size, k_size) if isinstance(k_size, int) else k_size
+    if x.ndim != 4 or min(kh, kw) < 1:
+        raise UsageError(
+            f"Padding is for images (batch, channel, height, width) and kernels of 1x1 pixels or more, not for "
+            f"{kh}x{kw} and an image of shape {tuple(x.shape)}."
+        )
     if mode in ("reflect", "circular") and (kh // 2 >= x.shape[-2] or kw // 2 >= x.shape[-1]):
         raise UsageError(
             f"Padding by '{mode}' needs an image larger than half the {kh}x{kw} kernel, and this one has "
@@ -87,17 +94,21 @@ def fast_length(n: int) -> int:
     return 4 * next_fast_len(-(-n // 4), real=True)
 
 
-def _check(x: Tensor, k: Tensor, method: str) -> None:
-    if method not in METHODS:
-        raise UsageError(f"Unknown blur method '{method}': choose one of {', '.join(METHODS)}.")
+def _check_dimensions(x: Tensor, k: Tensor) -> None:
     if x.ndim != 4 or k.ndim != 3:
         raise UsageError(
             "Blur needs images (batch, channel, height, width) and kernels (batch, height, width); "
             f"got shapes {tuple(x.shape)} and {tuple(k.shape)}."
         )
+
+
+def _check(x: Tensor, k: Tensor, method: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"Unknown blur method '{method}': choose one of {', '.join(METHODS)}.")
+    _check_dimensions(x, k)
     if not (x.is_floating_point() and k.is_floating_point()):
         raise UsageError(f"Blur needs floating-point images and kernels; got {x.dtype} and {k.dtype}.")
-    if k.shape[0] not in (1, x.shape[0]):
+    if len(x) == 0 or len(k) not in (1, len(x)):
         raise UsageError(f"Got {k.shape[0]} kernels for {x.shape[0]} images: give one each, or one for all.")
     (h, w), (kh, kw) = x.shape[-2:], k.shape[-2:]
     if not (1 <= kh <= h and 1 <= kw <= w):

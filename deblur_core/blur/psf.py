@@ -1,6 +1,7 @@
 """Blur kernels (point-spread functions), seeded where they are random.
 
-Every generator returns (1, size, size) float32: non-negative, sum 1, centred at (size//2, size//2), size odd.
+Every generator returns (1, size, size) float32: non-negative, sum 1, centred at (size//2, size//2), size odd. All raise
+UsageError for another size, and for what does not fit into it.
 """
 
 import itertools
@@ -94,5 +95,5 @@ def _normalized(k: Tensor) -> Tensor:
 
 
 def _check_size(size: int) -> None:
-    if size < 1 or size % 2 == 0:
+    if size < 1 or size % 2 != 1:
         raise UsageError(f"A blur kernel needs an odd size, so that it has a centre pixel; got {size}.")

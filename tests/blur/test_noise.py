@@ -85,11 +85,20 @@ def test_each_image_has_its_own_sigma(blurry):
     assert blur.estimate_sigma(images.float()).dtype == torch.float32
 
 
-def test_sigma_of_integers_is_refused():
+@pytest.mark.parametrize("function", [blur.estimate_sigma, blur.quantize_8bit, lambda y: blur.add_gaussian(y, 0.1)])
+def test_integers_are_refused(function):
     with pytest.raises(UsageError, match=r"floating-point image, and this one is torch\.uint8"):
-        blur.estimate_sigma(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+        function(torch.full((1, 1, 32, 32), 100, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("sigma", [-0.1, math.nan])
+def test_a_deviation_that_is_none_is_refused(sigma):
+    with pytest.raises(UsageError, match="0 or more, and not"):
+        blur.add_gaussian(torch.zeros(1, 1, 3, 3), sigma)
 
 
 def test_sigma_needs_pixels():
     with pytest.raises(UsageError, match="16x16 pixels or more"):
         blur.estimate_sigma(torch.rand(1, 1, 15, 40))
+    with pytest.raises(UsageError, match=r"not of \(32, 32\)"):
+        blur.estimate_sigma(torch.rand(32, 32))

@@ -115,6 +115,20 @@ def test_a_camera_that_looks_beyond_the_scene_is_refused():
     nonuniform.expose(SCENE, turn, 8)
 
 
+def test_a_motion_of_no_numbers_or_no_moments_is_refused():
+    still = torch.zeros(1, 3, dtype=torch.float64)
+    with pytest.raises(UsageError, match="looks beyond the scene"):  # it gave a picture
+        nonuniform.expose(SCENE, still * torch.nan, 4)
+    with pytest.raises(UsageError, match="0 moments"):
+        nonuniform.expose(SCENE, still[:0], 4)
+
+
+@pytest.mark.parametrize("scene", [SCENE[0], (255 * SCENE).byte(), SCENE[..., :8]], ids=["3-d", "bytes", "narrow"])
+def test_a_scene_that_no_camera_sees_is_refused(scene):
+    with pytest.raises(UsageError, match="larger than twice the margin of 4 px"):
+        nonuniform.expose(scene, torch.zeros(1, 3, dtype=torch.float64), 4)
+
+
 def test_a_kernel_that_does_not_fit_is_refused():
     motion = nonuniform.camera_motion(1, 5.0, 0.1)
     for size in (9, 14):

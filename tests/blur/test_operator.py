@@ -160,6 +160,7 @@ def test_normalize_and_flip():
         ((1, 5, 5), (1, 3, 3), "images .batch, channel, height, width."),
         ((1, 1, 5, 5), (3, 3), "kernels .batch, height, width."),
         ((3, 1, 5, 5), (2, 3, 3), "2 kernels for 3 images"),
+        ((0, 1, 5, 5), (0, 3, 3), "0 kernels for 0 images"),
     ],
 )
 def test_impossible_shapes_are_refused(x, k, message):
@@ -180,6 +181,14 @@ def test_other_misuse_is_refused(monkeypatch):
         blur.pad_for_same(x, 11, "reflect")
     with pytest.raises(UsageError, match="Unknown padding 'mirror'"):
         blur.pad_for_same(x, 3, "mirror")
+    with pytest.raises(UsageError, match="kernels of 1x1 pixels or more, not for 0x3"):  # it cropped
+        blur.pad_for_same(x, (0, 3))
+    with pytest.raises(UsageError, match=r"an image of shape \(5, 5\)"):
+        blur.pad_for_same(x[0, 0], 3)
+    with pytest.raises(UsageError, match=r"got shapes \(1, 5, 5\) and"):  # as it was passed, not as it is padded
+        blur.convolve_adjoint(x[0], k)
+    with pytest.raises(UsageError, match=r"and \(3,\)"):
+        blur.convolve_adjoint(x, k[0, 0])
     with pytest.raises(UsageError, match="one device"):
         blur.convolve(x, k.to("meta"))
 

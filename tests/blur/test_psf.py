@@ -86,7 +86,7 @@ def test_spread_matches_the_continuous_kernel():
     assert variance(psf.gaussian(31, 3), (0, 1)) == pytest.approx(9, rel=1e-3)
 
 
-@pytest.mark.parametrize("size", [-1, 0, 2, 20])
+@pytest.mark.parametrize("size", [-1, 0, 2, 20, 5.5])
 def test_sizes_without_a_centre_pixel_are_refused(size):
     makers = (
         lambda: psf.camera_shake(size, 0),
