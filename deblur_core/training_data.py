@@ -184,7 +184,9 @@ KNOWN, FILMED = 64, 512
 
 
 def pad_kernel(k: Tensor, size: int) -> Tensor:
-    """k (1, kh, kw), kh and kw odd, with zeros around it: (1, size, size)."""
+    """k (1, kh, kw) with zeros around it: (1, size, size), all of them odd. UsageError for a k that does not fit."""
+    if any(side > size or (size - side) % 2 for side in k.shape[-2:]):
+        raise UsageError(f"A kernel of {k.shape[-1]} x {k.shape[-2]} px does not fit into the middle of {size} px.")
     return F.pad(k, ((size - k.shape[-1]) // 2,) * 2 + ((size - k.shape[-2]) // 2,) * 2)
 
 

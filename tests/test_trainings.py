@@ -264,6 +264,15 @@ def test_neighbours_that_swap_their_blur_come_in_pairs(batch):
         )
 
 
+def test_a_known_kernel_is_never_cut_to_fit():
+    k = torch.full((1, 3, 5), 1 / 15)
+    padded = training_data.pad_kernel(k, 7)
+    assert padded.shape == (1, 7, 7) and torch.equal(padded[:, 2:5, 1:6], k) and padded.sum() == k.sum()
+    for size in (3, 6):
+        with pytest.raises(UsageError, match=f"5 x 3 px does not fit into the middle of {size} px"):
+            training_data.pad_kernel(k, size)
+
+
 def test_the_pictures_that_judge_are_never_trained_on():
     with pytest.raises(UsageError, match="judge every training"):
         trainings.train_and_save("srn", "smoke", sources=("builtin", "held out"))

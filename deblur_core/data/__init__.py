@@ -92,17 +92,20 @@ def _open_pair(dataset: str, name: str) -> Dataset:
 
 
 def names(dataset: str) -> list[str]:
-    """The names of a dataset's pairs."""
+    """The names of a dataset's pairs. UsageError for an unknown dataset or a folder of another layout."""
     return list(_open(dataset).names)
 
 
 def load(dataset: str, name: str) -> Pair:
-    """Read a pair; what is not on this machine is downloaded first."""
+    """Read a pair; what is not on this machine is downloaded first.
+
+    Raises UsageError for an unknown dataset or name, DeblurError where a file is damaged or cannot be had.
+    """
     return _open_pair(dataset, name).load(name)
 
 
 def digest(dataset: str, name: str) -> str:
-    """What identifies the pair's content; reads no file of a registered dataset."""
+    """What identifies the pair's content, 64 hexadecimal digits; reads no file of a registered dataset."""
     return _open_pair(dataset, name).digest(name)
 
 

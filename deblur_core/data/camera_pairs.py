@@ -67,7 +67,7 @@ def camera_pairs(
 
 def _window(name: str, picture: Tensor, side: int, random: np.random.Generator) -> Tensor:
     """(1, 3, side, side) in [0, 1]."""
-    check_picture(name, picture, side, "pair")
+    check_picture(name, picture, 3, side, "pair")
     top, left = (int(random.integers(n - side, endpoint=True)) for n in picture.shape[1:])
     return picture[None, :, top : top + side, left : left + side].float() / 255
 

@@ -34,8 +34,10 @@ def apart(sources: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def filmed_pairs(*sources: str) -> dict[str, Tensor]:
     """Pairs uint8 (6, h, w), the blurry picture's three channels, then the sharp one's, by scene and frame.
 
-    All of them in memory, as `gopro.read_pairs` says. Raises UsageError where a source holds none to train on.
+    All of them in memory, as `gopro.read_pairs` says. Raises UsageError for another source, and where one holds none to
+    train on.
     """
+    _check(sources)
     pairs: dict[str, Tensor] = {}
     for source in sources:
         found = {name: pair for name, pair in _read(source).items() if gopro.may_train(name)}
@@ -60,6 +62,7 @@ def split(*sources: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 def digest(*sources: str) -> str:
     """What identifies the pairs of `filmed_pairs(*sources)`: their files, none of which is decoded."""
+    _check(sources)
     parts: list[str | bytes] = []
     for source in sources:
         if dataset := _DATASETS.get(source):
@@ -69,6 +72,12 @@ def digest(*sources: str) -> str:
             for name, files in _files(source).items():
                 parts += [name, *(sha256(file.read_bytes()) for file in files)]
     return content_digest(*parts)
+
+
+def _check(sources: Sequence[str]) -> None:
+    if others := apart(sources)[1]:
+        raise UsageError(f"'{others[0]}' is no source of filmed pairs: choose from {', '.join(_DATASETS)}, gopro:PATH, "
+                         "reds:PATH, frames:PATH, frames_gamma:PATH.")  # fmt: skip
 
 
 def _kind(source: str) -> str:

@@ -21,7 +21,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from deblur_core.data.images import read_image
+from deblur_core.data.images import read_image, to_uint8
 from deblur_core.data.pair import Dataset, Pair, content_digest
 from deblur_core.data.registry import checksums, fetch
 from deblur_core.errors import UsageError
@@ -134,7 +134,7 @@ def stack(name: str, blurry: Tensor, sharp: Tensor) -> Tensor:
     one size, and both grey or both in colour."""
     _check_alike(name, blurry, sharp)
     both = [image.expand(1, 3, -1, -1) for image in (blurry, sharp)]
-    return torch.cat(both, dim=1)[0].mul(255).round().to(torch.uint8)
+    return to_uint8(torch.cat(both, dim=1)[0])
 
 
 def _check_alike(name: str, blurry: Tensor, sharp: Tensor) -> None:

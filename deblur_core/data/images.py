@@ -64,12 +64,14 @@ def _values(picture: Image.Image) -> np.ndarray:
 def write_image(path: str | Path, image: Tensor) -> None:
     """Write an image (1, c, h, w), clipped to [0, 1], as an 8-bit PNG or JPEG, whichever the suffix says.
 
-    The file appears whole or not at all. Raises UsageError for another suffix, DeblurError for values that
-    are not finite and where the folder cannot be written to.
+    c is 1 (grey) or 3 (colour). The file appears whole or not at all. Raises UsageError for another suffix or shape and
+    for integers, DeblurError for values that are not finite and where the folder cannot be written to.
     """
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"Cannot write {path}: end the name in .png, .jpg or .jpeg.")
+    if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3) or not image.numel():
+        raise UsageError(f"Cannot write {path}: an image has the shape (1, 1 or 3, h, w), not {tuple(image.shape)}.")
     if not torch.isfinite(image).all():
         raise DeblurError(f"Not writing {path}: the image holds NaN or infinite values.")
     (levels,) = to_uint8(image).permute(0, 2, 3, 1).numpy()
@@ -81,16 +83,18 @@ def write_image(path: str | Path, image: Tensor) -> None:
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """The nearest of 256 levels for values in [0, 1], clipped, on the CPU; any shape."""
+    """The nearest of 256 levels for values in [0, 1], clipped, on the CPU; any shape. UsageError for integers."""
+    if not image.is_floating_point():
+        raise UsageError(f"8-bit levels are made of floats in [0, 1], not of {image.dtype}.")
     return image.detach().cpu().float().clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
 def to_luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
     """Full-range BT.601, as in JPEG and OpenCV: rgb (b, 3, h, w) -> luma (b, 1, h, w), chroma (b, 2, h, w).
 
-    All in [0, 1]; the chroma channels are Cb and Cr, with 0.5 for grey.
+    All in [0, 1]; the chroma channels are Cb and Cr, with 0.5 for grey. UsageError for other shapes and for integers.
     """
-    red, green, blue = rgb.split(1, dim=1)
+    red, green, blue = _colours(rgb)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return luma, torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1) + 0.5
 
@@ -105,16 +109,26 @@ def from_luma_chroma(luma: Tensor, chroma: Tensor) -> Tensor:
 def matlab_luma(rgb: Tensor) -> Tensor:
     """The luma of MATLAB's rgb2ycbcr: rgb (b, 3, h, w) in [0, 1] -> (b, 1, h, w) in [16/255, 235/255].
 
-    Evaluations on Lai's set use it, so their PSNR is 1.3 dB above one on full-range luma.
+    Evaluations on Lai's set use it, so their PSNR is 1.3 dB above one on full-range luma. UsageError for other shapes
+    and for integers.
     """
-    red, green, blue = rgb.split(1, dim=1)
+    red, green, blue = _colours(rgb)
     return (16 + 65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
+def _colours(rgb: Tensor) -> tuple[Tensor, ...]:
+    if rgb.ndim != 4 or rgb.shape[1] != 3 or not rgb.is_floating_point():
+        raise UsageError(
+            f"Luma is that of colour pictures (batch, 3, height, width) of floats, not of {rgb.dtype} "
+            f"{tuple(rgb.shape)}: a grey picture is its own."
+        )
+    return rgb.split(1, dim=1)
+
+
 def middle(picture: Tensor, side: int) -> Tensor:
-    """The central square of `(..., h, w)`; UsageError where a picture is smaller."""
+    """The central square of `(..., h, w)`; UsageError where a picture is smaller, or side not positive."""
     height, width = picture.shape[-2:]
-    if min(height, width) < side:
+    if not 0 < side <= min(height, width):
         raise UsageError(
             f"No square of {side} pixels fits into a picture of {width} x {height}: choose a smaller crop."
         )

@@ -54,7 +54,8 @@ def crop(pair: Pair, size: int) -> Pair:
     """The `size` x `size` window with the strongest edges, cut alike from the blurry and the sharp image.
 
     The edges are those of the sharp image where there is one, so that the window is the same for all kernels of an
-    image. Near the window's border, blur mixes in what lies beyond it, as `valid` means.
+    image. Near the window's border, blur mixes in what lies beyond it, as `valid` means. Raises UsageError for a size
+    that does not fit.
     """
     rows, columns = strongest_window(pair.blurry if pair.sharp is None else pair.sharp, size)
     return replace(
@@ -69,8 +70,10 @@ def strongest_window(image: Tensor, size: int) -> tuple[slice, slice]:
     """Rows and columns of the `size` x `size` window with the strongest edges of an image (1, c, h, w) in [0, 1].
 
     Edges count by their squared gradient at the scale of 3 px, which prefers outlines, from which kernels are found,
-    to grain.
+    to grain. Raises UsageError for another shape, for integers, and for a size below 2 px or above the image's.
     """
+    if image.ndim != 4 or len(image) != 1 or not image.is_floating_point():
+        raise UsageError(f"Edges are looked for in one image (1, c, h, w) of floats, not in {tuple(image.shape)}.")
     height, width = image.shape[-2:]
     if not 2 <= size <= min(height, width):
         raise UsageError(f"Cannot crop {size} px from {width} x {height}: choose 2 to {min(height, width)}.")

@@ -99,7 +99,12 @@ class Blur:
 
 
 def kernels(settings: Blur, seed: int) -> Tensor:
-    """The collection (count, size, size): shakes of 5 px up to the full size, motions of `shortest` up to it."""
+    """The collection (count, size, size): shakes of 5 px up to the full size, motions of `shortest` up to it.
+
+    Raises UsageError for an unknown kind, an even size, and motions that do not fit into it.
+    """
+    if {"x", "y"} & set(settings.kinds) and not 0 <= settings.shortest <= settings.size - 1:
+        raise UsageError(f"Motions of {settings.shortest} px and more do not fit into kernels of {settings.size} px.")
     random = np.random.default_rng(seed)
     return torch.cat([_kernel(settings.kinds[i % len(settings.kinds)], settings, random)
                       for i in range(settings.count)])  # fmt: skip
@@ -121,9 +126,11 @@ class SyntheticPairs:
     """Batches of random crops of sharp pictures, flipped and turned at random, then blurred.
 
     Each crop is blurred with what lies around it in the picture: no boundary is invented. With `exchange` its colours
-    change places at random, too; so many neighbours as `alike` get one kernel. Called with a generator it returns
-    (blurry, sharp), float32 (batch, 3, crop, crop) in [0, 1] on `device`. Raises UsageError for pictures that are too
-    small, or that belong to a test set.
+    change places at random, too; so many neighbours as `alike`, which divides the batch, get one kernel. Called with a
+    generator it returns (blurry, sharp), float32 (batch, 3, crop, crop) in [0, 1] on `device`.
+
+    pictures: uint8 (3, h, w), by name, as `sharp_pictures`; k: a collection (n, size, size), size odd, as `kernels`.
+    Raises UsageError for other ones, and for pictures that are too small or belong to a test set.
     """
 
     def __init__(
@@ -137,8 +144,10 @@ class SyntheticPairs:
         exchange: bool = False,
         alike: int = 1,
     ):
+        if k.shape[-1] % 2 == 0:
+            raise UsageError(f"Crops are blurred by kernels of odd size, not of {k.shape[-1]} px.")
         self.side = crop + k.shape[-1] - 1
-        self.pictures = _on_device(pictures, self.side, device)
+        self.pictures = _on_device(pictures, 3, self.side, device)
         self.k, self.settings, self.batch = k.to(device), settings, batch
         self.exchange, self.alike = exchange, alike
 
@@ -159,7 +168,7 @@ class RealPairs:
     """
 
     def __init__(self, pairs: Mapping[str, Tensor], batch: int, crop: int, device: str = "cpu", turn: bool = False):
-        self.pairs, self.batch, self.crop = _on_device(pairs, crop, device), batch, crop
+        self.pairs, self.batch, self.crop = _on_device(pairs, 6, crop, device), batch, crop
         self.turn = turn
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -227,18 +236,21 @@ def _to_floats(levels: Tensor) -> Tensor:
     return levels.float().div_(255)
 
 
-def _on_device(pictures: Mapping[str, Tensor], side: int, device: str) -> list[Tensor]:
+def _on_device(pictures: Mapping[str, Tensor], channels: int, side: int, device: str) -> list[Tensor]:
     if not pictures:
         raise UsageError("There is no picture to train on: name another source.")
     for name, picture in pictures.items():
-        check_picture(name, picture, side, "crop")
+        check_picture(name, picture, channels, side, "crop")
     return [picture.to(device) for picture in pictures.values()]
 
 
-def check_picture(name: str, picture: Tensor, side: int, part: str) -> None:
-    """Raises UsageError for a picture (c, h, w) of the official test split, and where a part does not fit into it."""
+def check_picture(name: str, picture: Tensor, channels: int, side: int, part: str) -> None:
+    """Raises UsageError for a picture of the official test split, for one that is not uint8 (channels, h, w), and where
+    a part does not fit into it."""
     if not may_train(name):
         raise UsageError(f"{name} belongs to the official GoPro test split: nothing is trained on it.")
+    if picture.dtype != torch.uint8 or picture.ndim != 3 or len(picture) != channels:
+        raise UsageError(f"{name} is {picture.dtype} {tuple(picture.shape)}, and not uint8 ({channels}, h, w).")
     if min(picture.shape[1:]) < side:
         raise UsageError(
             f"{name} has {picture.shape[2]} x {picture.shape[1]} pixels, and a {part} with what blurs into it needs "

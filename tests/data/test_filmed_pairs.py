@@ -107,6 +107,12 @@ def test_wrong_sources_are_one_sentence(copy, frames, tmp_path):
         filmed_pairs.filmed_pairs(f"gopro:{copy}")
 
 
+def test_a_source_of_sharp_pictures_is_none_of_filmed_pairs():
+    for use in (filmed_pairs.filmed_pairs, filmed_pairs.digest):
+        with pytest.raises(UsageError, match="'builtin' is no source of filmed pairs: choose from gopro"):
+            use("builtin")
+
+
 @needs_data
 def test_the_pairs_at_hand_leave_fifteen_to_train_on_and_to_validate_with():
     training, held_out = filmed_pairs.split("gopro", "gopro_averaged")

@@ -1,5 +1,7 @@
 """Reading and writing pictures, and the luma definitions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from deblur_core.data.images import (
     matlab_luma,
     read_image,
     to_luma_chroma,
+    to_uint8,
     write_image,
 )
 from deblur_core.errors import DeblurError, UsageError
@@ -157,6 +160,28 @@ def test_write_refuses_unknown_suffix_and_nan(tmp_path):
     with pytest.raises(DeblurError, match="NaN"):
         write_image(tmp_path / "a.png", torch.full((1, 1, 4, 4), torch.nan))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4), (2, 3, 4, 4), (1, 2, 4, 4), (1, 4, 4, 4), (1, 3, 0, 4)], ids=str)
+def test_what_is_no_picture_is_not_written(tmp_path, shape):
+    with pytest.raises(UsageError, match=r"not \("):  # two channels became grey and transparency
+        write_image(tmp_path / "a.png", torch.zeros(shape))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_not_taken_for_floats(tmp_path):
+    levels = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
+    for use in (to_luma_chroma, matlab_luma, to_uint8, partial(write_image, tmp_path / "a.png")):  # these wrote white
+        with pytest.raises(UsageError, match=r"floats.* not of torch\.uint8"):
+            use(levels)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4, 4), (3, 4, 4), (3, 3, 4)], ids=str)
+def test_luma_is_that_of_colour(shape):
+    for luma in (to_luma_chroma, matlab_luma):
+        with pytest.raises(UsageError, match=r"colour pictures .batch, 3, height, width."):
+            luma(torch.zeros(shape))
 
 
 def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):

@@ -125,6 +125,13 @@ def test_crop_has_its_own_digest_and_one_window_per_image():
             data.crop(pair, size)
 
 
+def test_the_strongest_edges_are_those_of_one_picture_of_floats():
+    picture = torch.rand(2, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    for other in (picture, picture[0], (255 * picture[:1]).byte()):  # 255 times a byte has no room in a byte
+        with pytest.raises(UsageError, match=r"one image .1, c, h, w. of floats"):
+            data.strongest_window(other, 4)
+
+
 def test_unknown_names_are_answered_with_the_known_ones():
     for ask in (data.names, data.available, data.verify, data.fetch_dataset):
         with pytest.raises(UsageError, match="no dataset 'levine': choose from builtin, builtin_colour, levin, lai"):

@@ -191,3 +191,20 @@ def test_pictures_that_are_too_small_and_no_pictures_are_named(pictures):
         SyntheticPairs({"own/3": pictures["own/3"]}, kernels(QUIET, 0), QUIET, 1, 40)
     with pytest.raises(UsageError, match="no picture to train on"):
         RealPairs({}, 1, 8)
+
+
+def test_pictures_and_kernels_of_another_kind_are_refused(pictures):
+    k = kernels(QUIET, 0)
+    floats = {name: picture / 255 for name, picture in pictures.items()}
+    with pytest.raises(UsageError, match=r"own/0 is torch.float32 \(3, 40, 60\), and not uint8"):  # they were dark
+        SyntheticPairs(floats, k, QUIET, 1, 8)
+    with pytest.raises(UsageError, match=r"not uint8 \(6, h, w\)"):  # the sharp half was empty
+        RealPairs(pictures, 1, 8)
+    with pytest.raises(UsageError, match="odd size, not of 4 px"):  # sharp crops were a pixel smaller
+        SyntheticPairs(pictures, k[:, :4, :4], QUIET, 1, 8)
+
+
+@pytest.mark.parametrize("shortest", [-1.0, 5.0])
+def test_motions_that_do_not_fit_into_their_kernels_are_refused(shortest):
+    with pytest.raises(UsageError, match=f"Motions of {shortest} px and more do not fit into kernels of 5 px"):
+        kernels(Blur(size=5, shortest=shortest), 0)
