@@ -19,6 +19,7 @@ def alexnet_features(patches: Tensor) -> Tensor:
     """AlexNet's last convolution after its ReLU, averaged over the patch: (n, c, h, w) in [0, 1] -> (n, 256).
 
     Patches keep their size, from 31 px on; c is 1 or 3. The weights are those that LPIPS compares pictures with.
+    Without gradient, in float32.
     """
     network = lpips_network(patches.device)
 
@@ -33,6 +34,7 @@ def inception_features(patches: Tensor) -> Tensor:
     """The 2048 pooled features of Inception-v3 that FID is defined on: (n, c, h, w) in [0, 1] -> (n, 2048).
 
     Patches are rounded to 8 bit and resized to 299 x 299 (bilinear, antialiased, as torchmetrics does); c is 1 or 3.
+    Without gradient.
     """
     network = inception_network(patches.device)
     eight_bit = (255 * as_batch(patches)).round().clamp(0, 255).to(torch.uint8)
@@ -62,7 +64,7 @@ def kid_inception(
 
 
 def fid_inception(real: Tensor, fake: Tensor) -> float:
-    """Frechet Inception distance between two sets of patches, from 0 up; lower is better.
+    """Frechet Inception distance between two sets of patches, from 0 up but for rounding; lower is better.
 
     real and fake: patches (n, c, h, w) in [0, 1], or their `inception_features` (n, 2048), two or more in each set.
     The distance of two Gaussians with the means and covariances of the sets. It is too large for small sets:

@@ -21,8 +21,9 @@ def lpips(estimate: Tensor, sharp: Tensor) -> Tensor:
 
     estimate (b, c, h, w), sharp (b, c, h, w) or (1, c, h, w) -> (b,). Floats in [0, 1], which are rescaled inside;
     c is 1 or 3, and the sides at least 31 px. One sharp picture for many estimates is passed through the network
-    once. No alignment, border, clipping or rounding. Source: Zhang et al., CVPR 2018, equation 1.
-    DeblurError without the packages or weights, which `available("LPIPS (AlexNet)")` tells beforehand.
+    once. No alignment, border, clipping, rounding or gradient. Source: Zhang et al., CVPR 2018, equation 1.
+    UsageError for pictures of other shapes or types; DeblurError without the packages or weights, which
+    `available("LPIPS (AlexNet)")` tells beforehand.
     """
     estimate, sharp = as_batch(estimate, height=31, width=31), as_batch(sharp, height=31, width=31)
     if estimate.shape[2:] != sharp.shape[2:] or len(sharp) not in (1, len(estimate)):
@@ -38,9 +39,9 @@ _SHAPES = torch.arange(200, 10001, dtype=torch.float64) / 1000  # of the general
 def niqe(pictures: Tensor) -> Tensor:
     """Natural image quality evaluator, no reference: distance from natural pictures, from 0 up; lower is better.
 
-    pictures (b, c, h, w), floats in [0, 1], c 1 or 3 -> (b,) in float64. The variant is the authors' release:
-    full-range BT.601 luma rounded to 8 bit; 7x7 Gaussian window of sigma 7/6; blocks of 96 x 96 px from the top
-    left, the rest is dropped; neighbours wrap around inside a block; second scale by MATLAB's imresize(.., 0.5);
+    pictures (b, c, h, w), floats in [0, 1], c 1 or 3 -> (b,) in float64, without gradient. The variant is the authors'
+    release: full-range BT.601 luma rounded to 8 bit; 7x7 Gaussian window of sigma 7/6; blocks of 96 x 96 px from the
+    top left, the rest is dropped; neighbours wrap around inside a block; second scale by MATLAB's imresize(.., 0.5);
     all blocks count, not only sharp ones; the authors' pristine model. Source: Mittal et al., IEEE SPL 2013,
     equations 1-10. Few blocks score higher and scatter: crops of one sharp GoPro picture gave 5.8 +- 1.4 at 4 blocks
     and 4.1 +- 0.2 at 36, where the whole picture, of 91 blocks, has 3.9. Compare pictures of one size only.

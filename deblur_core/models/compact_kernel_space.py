@@ -44,7 +44,7 @@ class Design:
     """Sizes; `variational` and `divergence_weight` as in `kernel_space.Design`."""
 
     channels: int = 64  # of k, and components
-    cell: int = 64  # px, even
+    cell: int = 64  # px, a multiple of 4
     extent: int = 27  # px, odd: of components and decoded kernels
     hidden: int = 256  # of both multi-layer perceptrons
     variational: bool = True
@@ -52,11 +52,17 @@ class Design:
 
 
 class CompactKernelSpace(nn.Module):
-    """Extractor and operator. Pictures are `(b, 3, h, w)` in [0, 1], at least half a cell high and wide; k is
-    `(b, channels, kh, kw)`, at least 2 x 2 cells. UsageError for other shapes. All of it in float32."""
+    """Extractor and operator. Pictures are `(b, c, h, w)` in [0, 1], at least half a cell high and wide; k is
+    `(b, channels, kh, kw)`, at least 2 x 2 cells. UsageError for other shapes, and for a design that cannot be. All of
+    it in float32."""
 
     def __init__(self, design: Design):
         super().__init__()
+        if design.cell % TRAINING_STRIDE or design.extent % 2 == 0:
+            raise UsageError(
+                f"Cells are a multiple of {TRAINING_STRIDE} px wide and kernels an odd number of px, "
+                f"not {design.cell} and {design.extent}."
+            )
         self.design = design
         self.multiple, self.channels = design.cell, design.channels
         self.mean, self.components = (

@@ -28,7 +28,8 @@ START_SIGNAL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A noise schedule: betas `(T,)`, each between 0 and 1, kept in float64. Raises UsageError for anything else."""
+    """A noise schedule: betas `(T,)`, each between 0 and 1, kept in float64. Raises UsageError for anything else, and
+    for a step t that is not in 1 ... T."""
 
     betas: Tensor
 
@@ -52,7 +53,7 @@ class Schedule:
 
     def forward_step(self, x: Tensor, t: int, noise: Tensor) -> Tensor:
         """x_t from x_{t−1}: a draw from q(x_t | x_{t−1}) = N(√α_t x_{t−1}, (1 − α_t) I)."""
-        beta = self.betas[t - 1].item()
+        beta = self._beta(t)
         return (1 - beta) ** 0.5 * x + beta**0.5 * noise
 
     def posterior(self, x: Tensor, clean: Tensor, t: int) -> tuple[Tensor, float]:
@@ -61,10 +62,15 @@ class Schedule:
         μ_t = √ᾱ_{t−1} (1 − α_t) / (1 − ᾱ_t) x_0 + √α_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t) x_t
         β_t = (1 − ᾱ_{t−1}) / (1 − ᾱ_t) (1 − α_t), which is 0 for t = 1
         """
-        beta, before, after = self.betas[t - 1].item(), self.alpha_bars[t - 1].item(), self.alpha_bars[t].item()
+        beta, before, after = self._beta(t), self.alpha_bars[t - 1].item(), self.alpha_bars[t].item()
         of_clean = before**0.5 * beta / (1 - after)
         of_noisy = (1 - beta) ** 0.5 * (1 - before) / (1 - after)
         return of_clean * clean + of_noisy * x, (1 - before) / (1 - after) * beta
+
+    def _beta(self, t: int) -> float:
+        if not 1 <= t <= self.steps:
+            raise UsageError(f"The steps of this schedule are 1 to {self.steps}: there is no step {t}.")
+        return self.betas[t - 1].item()
 
     def draw_levels(self, count: int, generator: torch.Generator) -> Tensor:
         """Noise levels ᾱ `(count,)` for training, float32 on the generator's device.
@@ -88,17 +94,18 @@ class Schedule:
 
 
 def add_noise(clean: Tensor, alpha_bar: Tensor | float, noise: Tensor) -> Tensor:
-    """x_t from x_0 at once: a draw from q(x_t | x_0) = N(√ᾱ x_0, (1 − ᾱ) I); alpha_bar broadcasts."""
+    """x_t from x_0 at once: a draw from q(x_t | x_0) = N(√ᾱ x_0, (1 − ᾱ) I); alpha_bar, in [0, 1], broadcasts."""
     return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
 
 
 def remove_noise(noisy: Tensor, alpha_bar: Tensor | float, noise: Tensor) -> Tensor:
-    """x̂_0 = (x_t − √(1 − ᾱ) ε) / √ᾱ: what x_0 was, if ε is the noise in x_t."""
+    """x̂_0 = (x_t − √(1 − ᾱ) ε) / √ᾱ: what x_0 was, if ε is the noise in x_t; alpha_bar in (0, 1]."""
     return (noisy - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
 
 def linear_schedule(steps: int, last: float, first: float = 1e-6) -> Schedule:
-    """Betas that grow linearly from `first` to `last`; a single step is `last`."""
+    """Betas that grow linearly from `first` to `last`; a single step is `last`. UsageError for no step, and for betas
+    that are not between 0 and 1."""
     if steps < 1:
         raise UsageError(f"A noise schedule of {steps} steps does not exist: at least 1.")
     betas = torch.linspace(first, last, steps, dtype=torch.float64)

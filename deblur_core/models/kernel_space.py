@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur_core.errors import UsageError
+from deblur_core.models.colour import check_colour
 
 CHARBONNIER = 1e-6  # ε² of ρ
 
@@ -140,6 +141,7 @@ class KernelSpace(nn.Module):
     ) -> tuple[Tensor, Encoding]:
         """The sharp pictures blurred with what is extracted from both, and the latter: k is drawn, or the mean without
         a generator; picture i gets the k of picture source[i], by default its own."""
+        check_pair(sharp, blurry)
         of_sharp = self._features(sharp)
         encoding = self._encode(of_sharp, self._features(blurry))
         k = encoding.draw(generator) if generator else encoding.mean
@@ -152,14 +154,11 @@ class KernelSpace(nn.Module):
     def _blur(self, sharp: Tensor, of_sharp: Tensor, k: Tensor) -> Tensor:
         k = k.to(self.dtype).expand(len(sharp), *k.shape[1:])
         residual = self.reconstruction(self.adapter(of_sharp, k)).float()
-        return sharp + residual[..., : sharp.shape[-2], : sharp.shape[-1]]
+        return sharp.float() + residual[..., : sharp.shape[-2], : sharp.shape[-1]]
 
     def _features(self, picture: Tensor) -> Tensor:
         """Of the picture, its last row and column repeated until it consists of whole cells."""
-        if picture.ndim != 4 or picture.shape[1] != 3:
-            raise UsageError(
-                f"The blur operator takes colour pictures (batch, 3, height, width), not {tuple(picture.shape)}."
-            )
+        check_colour(picture)
         height, width = picture.shape[-2:]
         _, rows, columns = self.kernel_shape(height, width)
         below, right = rows * self.multiple - height, columns * self.multiple - width
@@ -178,6 +177,8 @@ def check_pair(sharp: Tensor, blurry: Tensor) -> None:
 
 def check_kernel(k: Tensor, sharp: Tensor, shape: tuple[int, int, int]) -> None:
     """Raises UsageError unless k blurs these pictures (b, c, h, w), whose kernels have this shape."""
+    if sharp.ndim != 4:
+        raise UsageError(f"The blur operator takes pictures (batch, channel, height, width), not {tuple(sharp.shape)}.")
     if k.shape[1:] != shape or len(k) not in (1, len(sharp)):
         height, width = sharp.shape[-2:]
         raise UsageError(
@@ -304,7 +305,7 @@ class MirroredBlock(nn.Module):
 
 class KernelPrior(nn.Sequential):
     """G_k, the untrained network that draws k when a picture is deblurred: noise z `(1, channels/8, 32 kh, 32 kw)` to k
-    `(1, channels, kh, kw)`, which is not bounded.
+    `(1, channels, kh, kw)`, which is not bounded; kh and kw at least 2.
 
     The released code has it for k of 512 channels and 2 x 2 cells, 34.8 million parameters; blocks: 6 there.
     """
@@ -312,7 +313,7 @@ class KernelPrior(nn.Sequential):
     HALVINGS = 5
 
     def __init__(self, channels: int, blocks: int = 6):
-        widths = [min(channels // 8 * 2**i, channels) for i in range(self.HALVINGS + 1)]
+        widths = [min(max(1, channels // 8) * 2**i, channels) for i in range(self.HALVINGS + 1)]
         layers: list[nn.Module] = [nn.Conv2d(widths[0], widths[0], 7, padding=3, padding_mode="reflect"), nn.ReLU()]
         for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 3, 2, padding=1), nn.ReLU()]

@@ -41,7 +41,7 @@ def principal_kernels(kernels: Tensor, components: int) -> tuple[Tensor, float]:
 
 
 class LinearKernelSpace(nn.Module):
-    """Same interface as `KernelSpace`; k holds the weights `(b, components, kh, kw)`.
+    """`kernel_shape`, `encode` and `blur` as of `KernelSpace`; k holds the weights `(b, components, kh, kw)`.
 
     Args: kernels (n, size, size), a collection, each of sum 1, size odd; components; cell, in pixels. Blur is true
     convolution, the border of pictures is repeated. UsageError for pictures that do not match, or a k of other cells.
@@ -66,7 +66,8 @@ class LinearKernelSpace(nn.Module):
 
     @torch.no_grad()
     def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
-        """The most probable weights under a normal prior, cell by cell: each from the pixels around its centre."""
+        """The most probable weights under a normal prior, cell by cell: each from the pixels around its centre. Without
+        gradient, in float32."""
         check_pair(sharp, blurry)
         seen = self._components(sharp)
         left, seen = blurry.float() - seen[:, :, 0], seen[:, :, 1:]

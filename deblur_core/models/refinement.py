@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur_core.errors import UsageError
+from deblur_core.models.colour import check_colour
 from deblur_core.models.diffusion import TRAINING, Schedule, add_noise
 
 
@@ -84,7 +85,8 @@ class Refinement(nn.Module):
         return (2 * blurry - 1).to(self.dtype)
 
     def predict(self, blurry: Tensor) -> Tensor:
-        """g_θ(y) `(b, 3, h, w)`, not clipped; mid-grey where there is no predictor."""
+        """g_θ(y) `(b, 3, h, w)`, not clipped; mid-grey where there is no predictor. UsageError for other pictures."""
+        check_colour(blurry)
         if self.predictor is None:
             return torch.full_like(blurry, 0.5)
         return blurry + self.predictor(self.scaled(blurry)).float() / 2

@@ -30,7 +30,8 @@ class ImageNetwork(nn.Module):
 
     Args: width, channels of every scale (paper: 128); skip, channels of the skip branches (16); scales, halvings of the
     resolution (5); nonlocal_from, index of the first scale with a non-local block (2), None for none;
-    output_channels, 1 for luma. Input z `(1, 8, h, w)`, output x `(1, output_channels, h, w)` in [0, 1].
+    output_channels, 1 for luma. Input z `(1, 8, h, w)`, sides larger than 2**scales pixels; output x
+    `(1, output_channels, h, w)` in [0, 1], float32.
     """
 
     def __init__(
@@ -150,7 +151,8 @@ class KernelNetwork(nn.Module):
     """G_k: a fully connected network from a random code to a kernel (section 3.2; ablation in section 4.1.2).
 
     Args: kernel_size, side of the kernel; hidden_layers, 1 in the paper, 0 and 2 in its Table 2 (the width of the
-    second hidden layer is not stated there; here it is 1000 like the first). Input `(200,)`, output `(1, side, side)`.
+    second hidden layer is not stated there; here it is 1000 like the first). Input `(200,)`, output `(1, side, side)`
+    of sum 1, float32.
     """
 
     def __init__(self, kernel_size: int, hidden_layers: int = 1, hidden_width: int = 1000):
@@ -172,7 +174,8 @@ class ConvolutionalKernelNetwork(nn.Module):
     """Double-DIP's kernel generator: G_x's architecture draws the kernel too (Table 2, last column).
 
     How the paper turns its output into a kernel is not stated; a softmax over all positions keeps the constraints of
-    eq. 5. Fewer scales than G_x where the kernel is too small to be halved five times, and no non-local blocks.
+    eq. 5. Fewer scales than G_x where the kernel is too small to be halved five times, and no non-local blocks. Input
+    `(1, 8, side, side)`, output `(1, side, side)`; the side is 3 pixels or more.
     """
 
     def __init__(self, kernel_size: int, width: int = 128, skip: int = 16):

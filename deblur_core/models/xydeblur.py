@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from deblur_core.errors import UsageError
+from deblur_core.models.colour import check_colour
 
 Features = tuple[Tensor, Tensor, Tensor]
 
@@ -75,10 +76,10 @@ class XYDeblur(nn.Module):
 def padded(y: Tensor, multiple: int) -> Tensor:
     """A colour picture mirrored at its lower and right border until both sides are multiples of `multiple`.
 
-    Channels-last, and so is everything computed from it: on a CPU the faster layout of convolutions.
+    Channels-last, and so is everything computed from it: on a CPU the faster layout of convolutions. UsageError for
+    what is no colour picture or too small to be mirrored so far.
     """
-    if y.ndim != 4 or y.shape[1] != 3:
-        raise UsageError(f"The network takes colour pictures (batch, 3, height, width), not {tuple(y.shape)}.")
+    check_colour(y)
     height, width = y.shape[-2:]
     if min(height, width) <= multiple // 2:
         least = multiple // 2 + 1

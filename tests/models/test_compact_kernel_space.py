@@ -130,3 +130,9 @@ def test_what_cannot_be_used_is_refused_in_one_sentence():
         model.encode(x, x[..., 1:])
     with pytest.raises(UsageError, match=r"has the shape \(1, 6, 2, 2\)"):
         model.blur(x, normal(1, 6, 2, 3))
+
+
+@pytest.mark.parametrize("design", [Design(cell=18), Design(cell=15), Design(extent=8)], ids=str)
+def test_a_design_that_cannot_be_is_refused(design):
+    with pytest.raises(UsageError, match=rf"not {design.cell} and {design.extent}"):
+        CompactKernelSpace(design)

@@ -5,7 +5,15 @@ import torch
 
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_macs, count_parameters
-from deblur_core.models.kernel_space import Design, Encoding, KernelSpace, divergence, kernel_space_loss, preset
+from deblur_core.models.kernel_space import (
+    Design,
+    Encoding,
+    KernelPrior,
+    KernelSpace,
+    divergence,
+    kernel_space_loss,
+    preset,
+)
 
 TINY = Design(8, 1, (8, 8, 16), 1, (8, 8, 16), 1, 8, variational=True)  # cells of 32 px
 
@@ -76,6 +84,19 @@ def test_the_loss_teaches_every_part_and_draws_from_its_generator_alone():
     assert all(weight.grad.abs().sum() > 0 for weight in model.parameters())
 
 
+def test_a_blurred_picture_is_float32():
+    model, x = tiny(), pictures(1, 3, 64, 64)
+    k = model.encode(x, x).mean
+    assert model.blur(x.double(), k).dtype == torch.float32 and torch.equal(model.blur(x.double(), k), model.blur(x, k))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 12])
+def test_the_prior_of_k_draws_as_few_numbers_as_a_space_has(channels):
+    prior = KernelPrior(channels, blocks=1)
+    k = prior(prior.draw_input(2, 3, torch.Generator().manual_seed(0)))
+    assert k.shape == (1, channels, 2, 3) and k.isfinite().all()
+
+
 def test_what_cannot_be_used_is_refused_in_one_sentence():
     model, x = tiny(), pictures(1, 3, 64, 64)
     for call, sentence in (
@@ -83,6 +104,9 @@ def test_what_cannot_be_used_is_refused_in_one_sentence():
         (lambda: model.encode(x[..., :31], x[..., :31]), "at least 32 x 32 pixels"),
         (lambda: model.blur(x, torch.zeros(1, 8, 3, 3)), "has the shape"),
         (lambda: model.blur(x[:, :1], torch.zeros(1, 8, 2, 2)), "colour pictures"),
+        (lambda: model.blur((255 * x).byte(), torch.zeros(1, 8, 2, 2)), r"of floats in \[0, 1\], not torch\.uint8"),
+        (lambda: model.blur(x[0], torch.zeros(1, 8, 2, 2)), r"not \(3, 64, 64\)"),
+        (lambda: model(x, x[..., 1:]), "of one size"),  # which has the same cells
         (lambda: preset("large"), "There is no preset 'large'"),
     ):
         with pytest.raises(UsageError, match=sentence):

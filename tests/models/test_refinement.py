@@ -320,6 +320,22 @@ def test_impossible_schedules_are_refused_in_a_sentence(wrong):
         wrong()
 
 
+@pytest.mark.parametrize("t", [-1, 0, 5])
+def test_steps_that_a_schedule_does_not_have_are_refused(t):
+    for step in (SCHEDULE.forward_step, SCHEDULE.posterior):
+        with pytest.raises(UsageError, match=f"steps of this schedule are 1 to 4: there is no step {t}"):  # 0 was 4
+            step(torch.zeros(3), *([t, torch.zeros(3)] if step == SCHEDULE.forward_step else [torch.zeros(3), t]))
+
+
+@pytest.mark.parametrize("name", ["direct", "small_regression"])
+def test_bytes_and_grey_pictures_are_refused(name):
+    with torch.device("meta"):
+        model = Refinement(preset(name))
+    for picture in (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 1, 8, 8)):  # bytes: black for mid-grey
+        with pytest.raises(UsageError, match="colour pictures"):
+            model.predict(picture)
+
+
 def test_a_start_far_from_noise_is_warned_of(recwarn):
     linear_schedule(10, 0.5).check_start()
     assert not recwarn

@@ -145,6 +145,11 @@ def test_pictures_without_three_channels_are_refused(shape):
         small()(torch.rand(shape))
 
 
+def test_bytes_are_refused():
+    with pytest.raises(UsageError, match=r"of floats in \[0, 1\], not torch\.uint8"):  # it drew on them
+        small()(torch.full((1, 3, 16, 16), 100, dtype=torch.uint8))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 2)])
 def test_pictures_of_a_pixel_or_two_are_refused(size):
     with pytest.raises(UsageError, match="at least 3 x 3"):
