@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur_core import blur
-from deblur_core.errors import DeblurError
+from deblur_core.errors import DeblurError, UsageError
 from deblur_core.solvers import nonblind
 from deblur_core.solvers.selfdeblur import check_input
 
@@ -181,6 +181,8 @@ def _coarse_to_fine(
 
     The weight of the picture's prior goes from weights[0] to weights[1] in equal ratios, once in every iteration.
     """
+    if iterations < 1 or not min(weights) > 0:
+        raise UsageError(f"Iterations are 1 or more, and weights of a prior positive, not {iterations} and {weights}.")
     sizes = [kernel_size]
     while sizes[-1] > 3:
         sizes.append(max(3, min(sizes[-1] - 2, 2 * int(kernel_size * 2 ** (-len(sizes) / 2) / 2) + 1)))

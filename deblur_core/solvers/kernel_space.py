@@ -150,9 +150,12 @@ def estimate_cost(model: Operator, recipe: Recipe, shape: tuple[int, int], devic
 
 def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: str) -> Optimisation:
     """A run at its start; y as for `deblur`, checked before. Raises UsageError for a recipe without an iteration."""
+    if recipe.iterations < 1 or recipe.warm_up < 0:
+        raise UsageError(
+            f"At least one iteration is needed, after a warm-up of none or more, not {recipe.iterations} after "
+            f"{recipe.warm_up}."
+        )
     total = recipe.warm_up + recipe.iterations
-    if total < 1:
-        raise UsageError(f"At least one iteration is needed, not {total}.")
     channels, *cells = model.kernel_shape(*y.shape[-2:])
     generator = torch.Generator().manual_seed(seed)
     with own_randomness():  # PyTorch's own initial weights, replaced below
@@ -163,7 +166,7 @@ def optimisation(model: Operator, y: Tensor, recipe: Recipe, seed: int, device: 
     z_image = networks.draw_image_input(*y.shape[-2:], generator).contiguous(memory_format=torch.channels_last)
     z_kernel = kernel.draw_input(*cells, generator).contiguous(memory_format=torch.channels_last)
 
-    y = y.to(device, torch.float32)
+    y = y.detach().to(device, torch.float32)
     # A copy of the operator: it is neither trained nor moved here.
     operator = copy.deepcopy(model).eval().requires_grad_(False).to(device)
     first_k = usual_kernel(operator, y)

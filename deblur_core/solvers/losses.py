@@ -10,6 +10,7 @@ from torch import Tensor
 class SimilarityLoss:
     """1 − SSIM to a fixed picture y in [0, 1]: Gaussian window of 11 px and σ 1.5, zero padding (released code).
 
+    y and the pictures compared with it are `(1, c, h, w)`, float32; the result is a scalar, the mean over the channels.
     The window is separable and y's own moments never change: both are used. Smoothing is a product with two banded
     matrices, which beats a convolution of one channel three times on a CPU.
     """

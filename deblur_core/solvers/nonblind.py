@@ -12,8 +12,8 @@ y's noise, of standard deviation σ (blur.estimate_sigma): 0.6 σ^1.5, but at le
 kernel that is only nearly right; for `wiener` 100 σ², at least 4e-3. Both rules follow the best weights on the built-in
 pictures with noise of σ = 0.002 to 0.1.
 
-All raise UsageError for an impossible y or k, and warn of saturated highlights, where no linear blur holds. The blind
-methods warn by the functions at the end of this file, too.
+All raise UsageError for an impossible y, k or setting, and warn of saturated highlights, where no linear blur holds.
+The blind methods warn by the functions at the end of this file, too.
 """
 
 from __future__ import annotations
@@ -210,6 +210,8 @@ def wiener(y: Tensor, k: Tensor, weight: float | None = None) -> Tensor:
 
 def richardson_lucy(y: Tensor, k: Tensor, iterations: int = 30) -> Tensor:
     """scikit-image's Richardson-Lucy: maximum likelihood under Poisson noise, stopped early instead of a prior."""
+    if iterations < 1:
+        raise UsageError(f"At least one iteration is needed, not {iterations}.")
     y, k, _ = _checked(y, k, 0)
     top, left = (3 * (length - 1) for length in k.shape[-2:])  # beyond its border all is black: keep that far away
     x = _channelwise(
@@ -290,8 +292,8 @@ def _checked(
             f"A kernel of {k.shape[-1]}x{k.shape[-2]} does not fit into a picture of "
             f"{y.shape[-1]}x{y.shape[-2]}: use a larger picture or a smaller kernel."
         )
-    if weight is not None and weight < 0:
-        raise UsageError(f"The weight of the prior cannot be negative, and is {weight}.")
+    if weight is not None and not 0 <= weight < torch.inf:
+        raise UsageError(f"The weight of the prior is a number of 0 or more, and not {weight}.")
     warn_of_saturation(y if observed is None else y[observed.bool().expand_as(y)])
     kh, kw = k.shape[-2:]
     dtype = torch.promote_types(torch.promote_types(y.dtype, k.dtype), torch.float32)

@@ -16,17 +16,18 @@ from deblur_core.solvers.untrained import Optimisation
 def gradient_errors(
     y: Tensor, kernel_size: int, recipe: Recipe, at: tuple[int, ...], seed: int = 0
 ) -> list[dict[str, float]]:
-    """Relative errors of the image network's gradient at some iterations of a run in float32.
+    """Relative errors of the image network's gradient at some iterations of a run in float32, a row each.
 
     Every iteration adds fresh noise to the network's input z_x, so two draws of it give two gradients. `noise` is the
     relative distance between those, `rounding` that between float32 and bfloat16 with the same draw; `noise_cosine` and
     `rounding_cosine` are the cosines between the same gradients. y as for `selfdeblur.deblur`.
+    at: from 0 to the recipe's iterations; rows come in the run's order.
     """
     run = optimisation(y, kernel_size, replace(recipe, precision="float32"), seed, "cpu")
     image = run.unknowns[0].network
     draws = torch.Generator().manual_seed(seed + 1)
     rows = []
-    for iteration in at:
+    for iteration in sorted(at):
         while run.iteration < iteration:
             run.step()
         inputs = [_noisy_input(run, draws) for _ in range(2)]

@@ -187,7 +187,7 @@ def optimisation(y: Tensor, kernel_size: int, recipe: Recipe, seed: int, device:
         networks.initialize(network, generator)
     h, w = y.shape[-2] + kernel_size - 1, y.shape[-1] + kernel_size - 1
     z_image = networks.draw_image_input(h, w, generator).contiguous(memory_format=torch.channels_last)
-    y = y.to(device, torch.float32)
+    y = y.detach().to(device, torch.float32)
     similarity = SimilarityLoss(y)
 
     def objective(use_similarity: bool, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

@@ -153,6 +153,13 @@ def test_no_kernel_is_made_up_for_a_picture_without_edges(method):
         method(torch.full((1, 1, 64, 64), 0.5), 9)
 
 
+def test_impossible_settings_are_refused(pair):
+    for method, weights in ((classical.perrone_favaro, "tv_weights"), (classical.edge_based, "edge_weights")):
+        for settings in ({"iterations": 0}, {weights: (0.01, 0.0)}, {weights: (-1.0, 1.0)}):
+            with pytest.raises(UsageError, match="Iterations are 1 or more, and weights of a prior positive"):
+                method(pair.blurry, 9, **settings)
+
+
 def test_a_kernel_that_is_too_large_for_the_picture_is_named_as_a_reason(pair):
     with pytest.raises(DeblurError, match=r"too small for a kernel of this size: .* a smaller kernel"):
         classical.edge_based(pair.blurry[..., 60:100, 60:100], 39)

@@ -209,6 +209,13 @@ def test_pictures_with_nan_and_unknown_recipes_are_refused(model, y):
 def test_a_run_without_an_iteration_is_refused(model, y):
     with pytest.raises(UsageError, match="At least one iteration"):
         deblur(model, y, replace(TINY, warm_up=0, iterations=0))
+    with pytest.raises(UsageError, match="not -1 after 3"):  # it took two steps
+        deblur(model, y, replace(TINY, warm_up=3, iterations=-1))
+
+
+def test_a_picture_that_asks_for_gradients_is_deblurred_like_another(model, y):
+    short = replace(TINY, warm_up=1, iterations=2)
+    assert torch.equal(deblur(model, y.clone().requires_grad_(), short).x, deblur(model, y, short).x)
 
 
 def test_the_prior_of_k_has_the_released_size_and_any_grid():

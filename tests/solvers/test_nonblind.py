@@ -246,8 +246,11 @@ def test_impossible_input_is_refused_in_one_sentence(solver, y, k, advice):
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(UsageError, match="cannot be negative"):
-        nonblind.sparse_irls(Y, K, -1)
+    for weight in (-1, math.nan, math.inf):  # the last two gave NaN
+        with pytest.raises(UsageError, match=f"0 or more, and not {weight}"):
+            nonblind.sparse_irls(Y, K, weight)
+    with pytest.raises(UsageError, match="At least one iteration"):  # it gave mid-grey
+        nonblind.richardson_lucy(Y, K, 0)
     with pytest.raises(UsageError, match="exponent"):
         nonblind.hyper_laplacian(Y, K, alpha=2)
     for solver in (nonblind.hyper_laplacian, nonblind.wiener):  # where the kernel has a zero, 0 / 0

@@ -31,5 +31,10 @@ def test_rounding_is_small_and_noise_is_what_the_recipe_says(pair):
     assert silent[0]["rounding"] > 0
 
 
+def test_rows_are_of_the_iterations_that_they_name(pair):
+    upwards, downwards = (gradient_errors(pair.blurry, pair.kernel_size, pairs.SMOKE, at) for at in ((1, 3), (3, 1)))
+    assert upwards == downwards and [row["iteration"] for row in downwards] == [1, 3]
+
+
 def test_the_same_twice(pair):
     assert errors(pair) == errors(pair)
