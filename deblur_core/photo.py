@@ -22,9 +22,9 @@ NAMES = {"selfdeblur": "SelfDeblur", "kernel_space": "Deblurring in the kernel s
 
 
 def deblur_photo(
-    path: Path,
+    path: str | Path,
     kernel_size: int | None,
-    output: Path,
+    output: str | Path,
     *,
     method: str = "selfdeblur",
     recipe: str = "quick",
@@ -47,6 +47,7 @@ def deblur_photo(
     RECIPES; iterations: instead of the recipe's. Raises UsageError for an unknown method or recipe and a kernel size or
     picture that cannot be used, DeblurError where files cannot be read or written.
     """
+    path, output = Path(path), Path(output)
     if method not in NAMES:
         raise UsageError(f"There is no method '{method}': choose one of {', '.join(NAMES)}.")
     if method == "selfdeblur" and kernel_size is None:

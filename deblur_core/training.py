@@ -91,7 +91,8 @@ def train(
     baseline: scores, the higher the better, that doing nothing reaches, such as the PSNR of the blurry pictures; where
     the network does not beat them, `doubts` says so. checkpoint: an object with load() and save(state). progress is
     called as progress(step, steps, loss=..., and the last scores). The network itself is trained in place.
-    Raises DeblurError when the loss is not finite, or the checkpoint is another run's.
+    Raises UsageError for settings or a network that cannot be trained here, DeblurError when the loss is not finite, or
+    the checkpoint is another run's.
     """
     with own_stream(device):
         run = TrainingRun(network, loss, settings, seed, device)

@@ -208,7 +208,8 @@ def get(model: str) -> Training:
 
 def load(model: str) -> nn.Module:
     """The network of this name with the weights that come with the project, or that DEBLUR_WEIGHTS has in their place,
-    in evaluation mode on the CPU. Raises DeblurError where they were made by another design than the present one."""
+    in evaluation mode on the CPU. Raises UsageError for an unknown name, DeblurError where the weights are damaged or
+    were made by another design than the present one."""
     chosen, card = get(model), weights.card(model)
     network = seeded(lambda: chosen.build(card["profile"]), seed=0)
     if (made_by := card.get("design")) and made_by != _design(network):
@@ -274,7 +275,8 @@ def train_and_save(
 ) -> tuple[Path, dict[str, Any]]:
     """Train a model and write its weights and card to `folder` (default: weights/ in DEBLUR_HOME); returns both.
 
-    A run that was stopped goes on where its last checkpoint was, and one that was finished is not done again.
+    A run that was stopped goes on where its last checkpoint was, and one that was finished is not done again. Raises
+    UsageError for an unknown model, profile or source, a negative seed, or pictures that judge.
     """
     chosen = get(model)
     if profile not in chosen.profiles:

@@ -28,5 +28,6 @@ def test_the_deconvolution_of_the_whole_picture_is_in_the_estimate(tmp_path, mon
 @pytest.mark.parametrize(("method", "kernel_size"), [("selfdeblur", 9), ("kernel_space", None)])
 def test_a_picture_of_one_grey_is_refused(tmp_path, method, kernel_size):
     write_image(tmp_path / "sky.png", torch.full((1, 1, 64, 64), 0.5))
-    with pytest.raises(UsageError, match=r"sky\.png is of one grey"):
-        deblur_photo(tmp_path / "sky.png", kernel_size, tmp_path, method=method)
+    for path, folder in ((tmp_path / "sky.png", tmp_path), (str(tmp_path / "sky.png"), str(tmp_path))):
+        with pytest.raises(UsageError, match=r"sky\.png is of one grey"):
+            deblur_photo(path, kernel_size, folder, method=method)

@@ -162,7 +162,11 @@ class Context:
 
 
 def run_job(job: Job, context: Context | None = None) -> Result:
-    """Run the job here and now, without a store."""
+    """Run the job here and now, without a store.
+
+    Raises DeblurError where this code lacks the task or has another numerics version, TypeError for arrays of objects,
+    and what the task raises.
+    """
     context = context or Context()
     module, _, name = job.task.partition(":")
     try:
