@@ -2,10 +2,13 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 import skimage.io
 import torch
+from scipy.fft import dctn
+from scipy.optimize import linprog
 
 from deblur_core import blur
 from deblur_core.errors import UsageError
@@ -76,6 +79,30 @@ def test_sigma_of_pure_noise_and_of_nothing():
     noise = blur.add_gaussian(torch.zeros(1, 1, 128, 128), 0.03, seeded())
     assert blur.estimate_sigma(noise).item() == pytest.approx(0.03, rel=0.1)
     assert blur.estimate_sigma(torch.full((1, 1, 32, 32), 0.3)).item() < 1e-9
+
+
+def sigma_of_channel(y):
+    """Window by window, and the line of least absolute deviations as a linear programme."""
+    bands = dctn(np.lib.stride_tricks.sliding_window_view(y, (8, 8)), axes=(2, 3), norm="ortho").reshape(-1, 64)[:, 1:]
+    centred = bands - bands.mean(0)
+    variance = (centred**2).mean(0)
+    roots = np.sqrt(np.maximum((centred**4).mean(0) / variance**2 - 3, 0))
+    line = np.stack([np.ones(63), variance.min() / variance], axis=1)
+    deviations = np.block([[line, -np.eye(63)], [-line, -np.eye(63)]])
+    level, slope = linprog(
+        [0, 0, *np.ones(63)], deviations, np.concatenate([roots, -roots]), bounds=[(None, None)] * 2 + [(0, None)] * 63
+    ).x[:2]
+    noise = -slope / level if level > 1e-12 else 1
+    return np.sqrt(variance.min() * np.clip(noise, 0, 1))
+
+
+def test_sigma_is_where_the_line_through_the_bands_vanishes(sharp, blurry):
+    crops = [picture[..., 40:72, 50:90] for picture in (blurry, sharp, torch.full_like(sharp, 0.5))]
+    y = blur.add_gaussian(torch.cat(crops, 1), 0.02, seeded())
+    expected = [sigma_of_channel(channel) for channel in y[0].numpy()]
+    assert blur.estimate_sigma(y).item() ** 2 == pytest.approx(np.mean(np.square(expected)), rel=1e-6)
+    for channel, sigma in enumerate(expected):
+        assert blur.estimate_sigma(y[:, channel, None]).item() == pytest.approx(sigma, rel=1e-6)
 
 
 def test_each_image_has_its_own_sigma(blurry):

@@ -86,6 +86,22 @@ def test_what_is_nearer_moves_further():
     assert torch.allclose(nonuniform.expose(SCENE, motion, MARGIN, [(torch.zeros_like(half), 2.0)]), far)
 
 
+def test_near_layers_hide_what_is_behind_them_moment_by_moment():
+    """Soft masks, so that order and edges count: what is nearest comes last in the list."""
+    motion = nonuniform.camera_motion(4, 2.0, 0.05)[::10]
+    masks = torch.rand(2, *SCENE.shape[-2:], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    frames = []
+    for moment in motion:
+        frame = mean_of_warped(SCENE, moment[None])
+        for mask, nearness in zip(masks, (1.5, 2.0), strict=True):
+            nearer = moment[None] * torch.tensor([nearness, nearness, 1.0])
+            hidden = mean_of_warped(mask[None, None], nearer)
+            frame = (1 - hidden) * frame + mean_of_warped(mask * SCENE, nearer)
+        frames.append(inner(frame))
+    y = nonuniform.expose(SCENE, motion, MARGIN, list(zip(masks, (1.5, 2.0), strict=True)))
+    assert torch.allclose(y, torch.stack(frames).mean(0), atol=1e-12)
+
+
 def test_a_seed_is_a_motion():
     motion = nonuniform.camera_motion(6, 5.0, 0.02)
     assert torch.equal(motion, nonuniform.camera_motion(6, 5.0, 0.02))

@@ -177,8 +177,9 @@ def test_other_misuse_is_refused(monkeypatch):
         blur.convolve(x, k, "triton")
     with pytest.raises(UsageError, match="floating-point"):
         blur.convolve((255 * x).byte(), k)
-    with pytest.raises(UsageError, match="larger than half the 11x11 kernel"):
-        blur.pad_for_same(x, 11, "reflect")
+    for size in ((11, 3), (3, 11)):
+        with pytest.raises(UsageError, match=f"larger than half the {size[0]}x{size[1]} kernel"):
+            blur.pad_for_same(x, size, "reflect")
     with pytest.raises(UsageError, match="Unknown padding 'mirror'"):
         blur.pad_for_same(x, 3, "mirror")
     with pytest.raises(UsageError, match="kernels of 1x1 pixels or more, not for 0x3"):  # it cropped
@@ -191,6 +192,11 @@ def test_other_misuse_is_refused(monkeypatch):
         blur.convolve_adjoint(x, k[0, 0])
     with pytest.raises(UsageError, match="one device"):
         blur.convolve(x, k.to("meta"))
+
+
+def test_transforms_have_the_next_length_of_small_factors_that_four_divides():
+    fast = sorted(4 * 2**a * 3**b * 5**c for a in range(9) for b in range(6) for c in range(4))
+    assert [blur.fast_length(n) for n in range(1, 900)] == [next(m for m in fast if m >= n) for n in range(1, 900)]
 
 
 @pytest.mark.parametrize(("images", "fastest"), [(2**15 - 1, "triton"), (2**15, "fft")])

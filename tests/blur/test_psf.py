@@ -100,12 +100,15 @@ def test_sizes_without_a_centre_pixel_are_refused(size):
 
 
 def test_impossible_shapes_are_refused():
-    with pytest.raises(UsageError, match="0 to 8 px long, not 9"):
-        psf.linear_motion(9, 9, 0)
+    for length in (9, -1):
+        with pytest.raises(UsageError, match=f"0 to 8 px long, not {length}"):
+            psf.linear_motion(9, length, 0)
     with pytest.raises(UsageError, match="positive"):
         psf.gaussian(9, 0)
-    with pytest.raises(UsageError, match="extent"):
-        psf.camera_shake(9, 0, extent=1.5)
+    for wrong in ({"extent": 1.5}, {"extent": 0.0}, {"jerks": -1.0}):
+        with pytest.raises(UsageError, match="extent <= 1 and jerks >= 0"):
+            psf.camera_shake(9, 0, **wrong)
     for path in ([[-3.0], [0.0]], [[0.0], [5.0]], [[float("nan")], [0.0]]):  # the first wrapped around, unnoticed
         with pytest.raises(UsageError, match="leaves a kernel of 5x5"):
             psf.rasterize(np.array(path), 5)
+    assert psf.rasterize(np.array([[2 + 1e-9], [0.0]]), 5)[0, 4, 2] == pytest.approx(1), "rounding is no reason"
