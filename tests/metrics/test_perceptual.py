@@ -200,6 +200,16 @@ def test_kid_is_its_seeds_and_leaves_the_global_generator_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_kid_is_the_mean_and_the_standard_deviation_over_its_subsets():
+    """Of two subsets, the first of which is known, the second is as far from the mean as the first."""
+    real, fake = features(30), features(30, 0.3, seed=1)
+    (first, none), (mean, spread) = (metrics.kid_alexnet(real, fake, subsets=n, subset_size=10) for n in (1, 2))
+    assert none == 0 and spread == pytest.approx(abs(first - mean), rel=1e-9) and spread > 0
+    assert metrics.kid_alexnet(real, fake, subset_size=10) == metrics.kid_alexnet(
+        real, fake, subsets=100, subset_size=10
+    )
+
+
 def test_alexnet_features_of_patches(alexnet, monkeypatch):
     cut = metrics.patches(torch.cat([ASTRONAUT, blurred(ASTRONAUT, 2)]), 32, 40)
     monkeypatch.setattr(metrics.distributions, "_AT_ONCE", 5)  # of 12

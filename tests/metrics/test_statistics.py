@@ -77,7 +77,7 @@ def test_a_rate_of_no_trials_is_unknown():
     assert (interval.low, interval.high, interval.n) == (0, 1, 0)
 
 
-@pytest.mark.parametrize(("effect", "scatter"), [(0.05, 0.12), (-0.3, 0.1), (1.0, 4.0), (0.2, 0.0)])
+@pytest.mark.parametrize(("effect", "scatter"), [(0.05, 0.12), (-0.3, 0.1), (1.0, 4.0), (0.2, 0.0), (0.002, 1.0)])
 def test_runs_needed_are_the_fewest_that_put_zero_outside_the_interval(effect, scatter):
     def runs(n):  # with exactly this mean and standard deviation
         values = np.arange(n) - (n - 1) / 2
