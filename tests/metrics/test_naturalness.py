@@ -44,6 +44,8 @@ def model(request):
 
 def fit(values):
     """Lasmar, Stitou and Berthoumieu 2009: the moments of an asymmetric generalised Gaussian, by grid search."""
+    if not values.any():  # flat: the release finds the first shape, and no scales
+        return SHAPES[0], np.nan, np.nan
     left, right = np.sqrt(np.mean(values[values < 0] ** 2)), np.sqrt(np.mean(values[values > 0] ** 2))
     ratio = left / right
     moments = np.mean(abs(values)) ** 2 / np.mean(values**2) * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
@@ -97,8 +99,9 @@ def niqe_block_by_block(luma, model):
         scales.append(blocks)
         luma = imresize_half(luma)
     features = np.concatenate(scales, axis=1)
-    difference = model["mu_pris_param"].ravel() - features.mean(axis=0)
-    covariance = (model["cov_pris_param"] + np.cov(features, rowvar=False)) / 2
+    difference = model["mu_pris_param"].ravel() - np.nanmean(features, axis=0)
+    textured = features[~np.isnan(features).any(axis=1)]
+    covariance = (model["cov_pris_param"] + np.cov(textured, rowvar=False)) / 2
     return np.sqrt(difference @ np.linalg.pinv(covariance) @ difference)
 
 
@@ -136,10 +139,9 @@ def test_niqe_does_not_see_a_change_of_brightness(made_up):
 
 
 def test_a_flat_block_counts_little_and_flat_pictures_not_at_all(made_up):
-    crop = picture(CAMERA[100:292, 90:378].copy())
-    expected = metrics.niqe(crop)
-    crop[..., :96, :96] = 1
-    assert metrics.niqe(crop).isfinite() and metrics.niqe(crop) != expected
+    levels = CAMERA[100:292, 90:378].copy()
+    levels[:120, :120] = 255
+    assert metrics.niqe(picture(levels)).item() == pytest.approx(niqe_block_by_block(levels, made_up), rel=1e-9)
     with pytest.raises(UsageError, match="two blocks that are not flat"):
         metrics.niqe(torch.full((1, 3, 192, 192), 0.3))
 
