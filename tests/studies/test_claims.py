@@ -39,6 +39,7 @@ ALL_FAILED = Comparison("PSNR", math.nan, -math.inf, math.inf, 0, "dB")
         (Evidence((OPEN, OPPOSED)), "contradicted"),
         (Evidence(holds=True), "exact"),
         (Evidence(holds=False), "contradicted"),
+        (Evidence(holds=True, reduced="not the numbers of the paper"), "inconclusive"),
         (None, "not run"),
     ],
 )
@@ -107,6 +108,12 @@ def test_pairs_that_share_pictures_and_kernels_are_no_independent_ones():
     assert naive.n == 32 and naive.low > 0
     assert (honest.n, honest.of, honest.unit) == (4, "pictures", "dB") and honest.low < 0
     assert honest.effect == pytest.approx(naive.effect)
+
+
+def test_the_widest_interval_counts_and_not_the_highest():
+    """Means by picture are 0, 2 and 6.5; those by kernel, 1, 7 and 6, scatter less around a higher mean."""
+    found = crossed("a", [0.0, 2.0, 7.0, 6.0], {"pictures": "acbb", "kernels": [1, 1, 0, 2]})
+    assert found.of == "pictures" and found.effect == pytest.approx(8.5 / 3)
 
 
 def test_scores_are_paired_by_name_and_a_picture_that_was_blurred_twice_counts_once():
