@@ -1,12 +1,16 @@
 """The SelfDeblur studies on made-up results: who is compared with whom, and what the tables then say."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
+import torch
 
-from deblur_core.runs import Result
+from deblur_core import data, metrics
+from deblur_core.runs import Context, Result
 from deblur_core.solvers import selfdeblur
+from deblur_core.solvers.untrained import Deblurred
 from deblur_core.studies import collect, get, jobs, kernel_network_depth, levin_benchmark, pairs, trajectory
 from deblur_core.studies.claims import verdict
 from deblur_core.studies.joint_vs_alternating import PROFILES, STUDY, Profile, arms
@@ -83,6 +87,39 @@ def test_a_run_without_its_twin_is_left_out():
     assert pairs.run_of(alone) not in [pairs.run_of(run) for run in kept["alternating"]]
     assert [pairs.run_of(run) for run in kept["joint"]] == [pairs.run_of(run) for run in kept["alternating"]]
     assert len(kept["joint"]) == len(found) // 2
+
+
+def test_a_run_is_scored_as_it_is_saved_and_along_the_way(monkeypatch):
+    """A solver that finds the truth 7 px away and 0.3 grey levels too dark: rounding puts the levels right, and a
+    search within 10 px the place, one within 5 px does not."""
+    pair, asked = data.load("builtin", "im1_kernel2"), {}
+    recipe = selfdeblur.recipe("quick", iterations=400)
+    x = (pair.sharp - 0.3 / 255).roll(7, -1)
+
+    def found(y, kernel_size, recipe, *, snapshots, **options):
+        asked.update(options, kernel_size=kernel_size, snapshots=snapshots)
+        kept = {i: (x * i / 400, pair.kernel.roll(i, -1)) for i in snapshots}
+        return Deblurred(x, pair.kernel, [float(i) for i in range(1, 401)], 0.5, kept)
+
+    monkeypatch.setattr(pairs.selfdeblur, "deblur", found)
+    values, arrays = pairs.solve(Context(), pair, asdict(recipe), seed=3)
+    assert asked["seed"] == 3 and asked["kernel_size"] == pair.kernel_size and len(asked["snapshots"]) == 17
+    assert values["psnr"] == math.inf and values["kernel_similarity"] == pytest.approx(1)
+    assert values["kernel_error"] == pytest.approx(0, abs=1e-9)
+    levels = np.rint(255 * x[0, 0].clamp(0, 1).numpy())
+    assert values["narrow"]["psnr"] == metrics.aligned(levels.astype(np.float32) / 255, pair.sharp, 5).psnr < 40
+    assert values["blurry"]["psnr"] == metrics.aligned(pair.blurry, pair.sharp, 10).psnr
+    end = values["curve"][-1]
+    assert end["iteration"] == 400 and end["psnr"] == pytest.approx(metrics.aligned(x, pair.sharp, 5).psnr)
+    assert values["losses"] == [float(i) for i in range(2, 401, 2)] and values["data_term"] == 0.5
+    assert arrays["iterations"].tolist() == [4, 20, 80, 200, 400]
+    assert np.array_equal(arrays["x"], levels) and np.array_equal(arrays["k"], pair.kernel[0].numpy())
+    kept = (arrays[name] for name in ("iterations", "x_snapshots", "k_snapshots"))
+    for i, picture, kernel in zip(*kept, strict=True):
+        assert np.abs(picture - 255 * (x[0, 0] * i / 400).clamp(0, 1).numpy()).max() <= 0.5 + 1e-4
+        assert np.array_equal(kernel, pair.kernel[0].roll(int(i), -1).numpy())
+    cut = pairs.load("builtin", "im1_kernel2", 64)
+    assert torch.equal(cut.blurry, data.crop(pair, 64).blurry) and cut.kernel_size == pair.kernel_size
 
 
 def test_failures_and_collapses_are_counted():
@@ -314,6 +351,10 @@ def test_the_trajectory_takes_the_seeds_of_a_pair_as_one():
     assert "8 pairs with 16 joint runs" in table.caption
     single, _, none = get("trajectory").tables(found[:1])[0].rows[0][1].partition(" [")
     assert float(single) and not none, "one pair has no interval"
+    first, second = found[0].job, next(run.job for run in found if run.job.settings["pair"] != pairs.PAIRS[0])
+    runs = [result(first, 20.0), result(second, 26.0), result(first, 30.0)]
+    iterations, curves = pairs.curves_of_pairs(runs, "psnr")
+    assert len(iterations) == 17 and curves.tolist() == [[25.0] * 17, [26.0] * 17]
 
 
 def test_figure_5_shows_the_kernel_of_the_papers_and_figure_4_pictures_too():
