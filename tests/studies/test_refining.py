@@ -1,16 +1,19 @@
 """What the studies of refinement share: pairs that differ in blur alone, and scores that measure what they say."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.nn.functional import avg_pool2d
 
 from deblur_core import metrics, trainings, weights
 from deblur_core.data.training_pairs import Blur
+from deblur_core.models.diffusion import TRAINING, linear_schedule, strided
 from deblur_core.models.refinement import Design, expected_residual, refinement_loss
-from deblur_core.runs import run_job
+from deblur_core.runs import Context, Result, run_job
 from deblur_core.studies import refining
 from deblur_core.studies.learning import Pictures
 from deblur_core.training import Settings
@@ -96,6 +99,28 @@ def test_last_and_averaged_weights_are_scored_apart(trained):
     assert values["curve"][-1]["drift"] > 0
 
 
+def test_a_seed_draws_weights_kernels_and_crops(monkeypatch):
+    seen, train = [], refining.train
+
+    def watched(network, loss, batches, recipe, **options):
+        start = torch.cat([weight.detach().flatten() for weight in network.parameters()])
+        seen.append((start, batches.k, options["seed"]))
+        return train(network, loss, batches, recipe, **options)
+
+    monkeypatch.setattr(refining, "train", watched)
+    short = replace(SETTINGS, steps=1)
+    for seed in (0, 1):
+        run_job(refining.train_job(replace(TINY, predictor_width=0), PICTURES, short, seed))
+    (first, k_first, zero), (second, k_second, one) = seen
+    assert not torch.equal(first, second) and not torch.equal(k_first, k_second) and (zero, one) == (0, 1)
+
+
+def test_a_network_is_the_papers_from_twenty_million_parameters_on():
+    sizes = (Design(), replace(Design(), predictor_width=48), Design(32, 16))
+    said = [refining.smaller(Result(refining.train_job(size, PICTURES, SETTINGS), {}, {}, {})) for size in sizes]
+    assert said == ["", "", "a network of 8.3 M parameters, not 33 M"]
+
+
 def test_a_network_without_predictor_has_nothing_to_predict():
     values = run_job(refining.train_job(replace(TINY, predictor_width=0), PICTURES, SETTINGS)).values
     assert values["names"] == [] and values["curve"][0]["loss"] > 0
@@ -103,8 +128,6 @@ def test_a_network_without_predictor_has_nothing_to_predict():
 
 def test_weights_come_back_from_their_job(trained):
     result = run_job(trained)
-    from deblur_core.runs import Context
-
     model = refining.open_network(Context(result=lambda job: result), trained.to_json())
     names = set(model.state_dict())
     assert names == set(result.arrays) and not model.training
@@ -121,7 +144,55 @@ def test_new_weights_are_new_jobs(monkeypatch):
     assert len(keys("a") | keys("b")) == 4 and keys("a") == keys("a")
 
 
-def test_a_part_of_the_pictures_is_restored_as_all_of_them_are(trained):
+def test_without_a_last_beta_the_training_schedule_is_walked_in_fewer_steps():
+    assert torch.equal(refining.schedule(5, None).betas, strided(TRAINING, 5).betas)
+    assert torch.equal(refining.schedule(5, 0.9).betas, linear_schedule(5, 0.9).betas)
+
+
+def test_what_is_said_of_initial_predictions_is_measured_on_them(trained):
+    values = run_job(refining.predict_job(trained, PICTURES)).values
+    model = refining.open_network(Context(result=run_job), trained.to_json()).requires_grad_(False)
+    pooled = [[], [], []]
+    for i, (y, x) in enumerate(refining.blurred(PICTURES).values()):
+        initial = model.predict(y)
+        moved = (initial - y)[0].mean((1, 2))
+        assert values["drift"][i] == pytest.approx((255 * moved).tolist(), abs=1e-4)
+        corrected = (initial - moved[:, None, None]).clamp(0, 1)
+        assert values["corrected"][i] == pytest.approx(metrics.psnr(corrected, x), abs=1e-4)
+        for levels, found, picture in zip(pooled, values["entropy"][i], (x, x - y, x - initial), strict=True):
+            levels.append((255 * picture).round().flatten())
+            assert found == pytest.approx(stats.entropy(levels[-1].unique(return_counts=True)[1], base=2), abs=1e-3)
+    together = [stats.entropy(torch.cat(levels).unique(return_counts=True)[1], base=2) for levels in pooled]
+    assert values["pooled"] == pytest.approx(together, abs=1e-3)
+    assert not values["own_loss"]
+    own = refining.train_job(replace(TINY, predictor_weight=1.0), PICTURES, replace(SETTINGS, steps=1))
+    assert run_job(refining.predict_job(own, PICTURES)).values["own_loss"]
+
+
+def test_judges_look_at_what_they_are_told_to_and_kid_at_half_of_the_patches(trained, monkeypatch):
+    """With metrics that tell which pictures they were given."""
+    monkeypatch.setattr(metrics, "niqe", lambda pictures: pictures.double().mean((1, 2, 3)))
+    monkeypatch.setattr(metrics, "lpips", lambda estimate, sharp: (estimate - sharp).abs().mean((1, 2, 3)))
+    monkeypatch.setattr(metrics, "alexnet_features", lambda patches: patches)
+    monkeypatch.setattr(metrics, "kid_alexnet", lambda real, fake, subset_size: (len(real), subset_size))
+    monkeypatch.setattr(refining, "PATCH", 16)
+    (job,) = refining.restore_jobs(trained, PICTURES, steps=3, samples=2, last=0.99)
+    restored = run_job(job)
+    y, x = map(torch.cat, zip(*refining.blurred(PICTURES).values(), strict=True))
+    of = {("blurry", 0): y, ("initial", 0): torch.from_numpy(restored.arrays["initial"]) / 255,
+          ("means", 1): torch.from_numpy(restored.arrays["means"][:, 1]) / 255}  # fmt: skip
+    for (array, index), pictures in of.items():
+        found = run_job(refining.judge_job([job], array, index)).values
+        assert found["names"] == restored.values["names"]
+        assert found[refining.NIQE] == pytest.approx(pictures.mean((1, 2, 3)).tolist(), abs=1e-4)
+        misfit = (pictures - x).abs().mean((1, 2, 3)).tolist()
+        assert found[refining.LPIPS] == pytest.approx(misfit, abs=0.6 / 255)
+        assert tuple(found[refining.KID]) == (6 * 4, 12)
+
+
+def test_a_part_of_the_pictures_is_restored_as_all_of_them_are(trained, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(refining, "clock", lambda context: lambda: float(next(ticks)))  # every picture takes a second
     settings = {"steps": 3, "samples": 2, "last": 0.99, "shown": 2}
     (whole,) = refining.restore_jobs(trained, PICTURES, **settings)
     whole, parts = (
@@ -138,7 +209,11 @@ def test_a_part_of_the_pictures_is_restored_as_all_of_them_are(trained):
     first, both = whole.arrays["means"][:, 0].astype(int), whole.arrays["means"][:, 1]
     assert np.array_equal(first, whole.arrays["samples"][:, 0])
     assert np.abs(whole.arrays["samples"].mean(1) - both).max() <= 1, "the mean of both, rounded"
-    assert whole.arrays["deviation"].shape == (6, 3, 32, 32)
+    deviation = whole.arrays["deviation"].astype(float)
+    assert deviation.shape == (6, 3, 32, 32)
+    assert whole.values["deviation"] == pytest.approx(np.sqrt((deviation**2).mean((1, 2, 3))), rel=1e-3)
+    assert whole.values["alpha_bar"] == pytest.approx(float(linear_schedule(3, 0.99).alpha_bars[-1]))
+    assert whole.values["seconds"] == 1 / 2, "of one of its two samples"
 
 
 def test_a_sample_costs_one_prediction_and_a_denoising_every_step():
