@@ -6,10 +6,14 @@ import torch
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_macs, count_parameters
 from deblur_core.models.kernel_space import (
+    Adapter,
+    Block,
     Design,
     Encoding,
     KernelPrior,
     KernelSpace,
+    MirroredBlock,
+    charbonnier,
     divergence,
     kernel_space_loss,
     preset,
@@ -74,6 +78,50 @@ def test_the_vae_term_is_twice_the_divergence():
     normal = torch.distributions.Normal(mean, deviation.abs())
     expected = 2 * torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum()
     assert divergence(Encoding(mean, deviation)).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_loss_by_hand():
+    """Where two pictures were blurred alike, k of one has to fit the other."""
+    torch.testing.assert_close(charbonnier(torch.tensor([0.0, 3e-3, -1.0])), torch.tensor([1e-3, 1e-5**0.5, 1.0]))
+    model, y, x = tiny(), pictures(2, 3, 40, 64), pictures(2, 3, 40, 64, seed=1)
+    encoding, seeded = model.encode(x, y), torch.Generator().manual_seed(3)
+    k = encoding.mean + encoding.deviation * torch.randn(encoding.mean.shape, generator=seeded)
+    model._blur = lambda sharp, _, k: sharp * k[:, :1, :1, :1]  # an operator that hangs on k
+    for source in (torch.tensor([0, 1]), torch.tensor([1, 0])):
+        again = x * k[source][:, :1, :1, :1]
+        expected = ((again - y) ** 2 + 1e-6).sqrt().mean() + 10 * divergence(encoding) / x.numel()
+        loss = kernel_space_loss(model, (y, x, source), torch.Generator().manual_seed(3))
+        torch.testing.assert_close(loss, expected)
+
+
+def test_the_adapter_by_hand():
+    model, features, k = seeded_adapter(), pictures(1, 4, 16, 16) - 0.5, pictures(1, 3, 4, 4, seed=1) - 0.5
+    (first, second), (last, middle) = model.down, model.up
+    fine = first(features)
+    coarse = second(torch.where(fine > 0, fine, 0.2 * fine))
+    again = middle(torch.cat((coarse, k), 1).clamp_min(0))
+    torch.testing.assert_close(model(features, k), last(torch.cat((fine, again), 1).clamp_min(0)).tanh())
+
+
+def seeded_adapter():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Adapter(4, (5, 6), 3)
+
+
+def test_blocks_start_small_mirror_their_border_and_the_prior_of_k_starts_in_a_tenth():
+    assert Block(64).first.weight.std().item() == pytest.approx(0.1 * (2 / (9 * 64)) ** 0.5, rel=0.02)
+    flat = MirroredBlock(4)(torch.ones(1, 4, 5, 5))
+    torch.testing.assert_close(flat, flat[..., 2:3, 2:3].expand_as(flat))
+    z = KernelPrior(16, blocks=1).draw_input(2, 3, torch.Generator().manual_seed(0))
+    assert z.shape == (1, 2, 64, 96) and z.min() >= 0 and 0.099 < z.max() <= 0.1
+
+
+def test_other_sizes_are_extended_by_their_last_pixels_and_cropped_again():
+    model, x = tiny(), pictures(1, 3, 40, 70)
+    k = pictures(1, *model.kernel_shape(40, 70), seed=1)
+    whole = torch.nn.functional.pad(x, (0, 26, 0, 24), mode="replicate")
+    torch.testing.assert_close(model.blur(x, k), model.blur(whole, k)[..., :40, :70])
 
 
 def test_the_loss_teaches_every_part_and_draws_from_its_generator_alone():

@@ -12,11 +12,13 @@ from deblur_core.models.counting import count_macs, count_parameters
 from deblur_core.models.diffusion import Schedule, add_noise, linear_schedule, remove_noise, strided
 from deblur_core.models.refinement import (
     PRESETS,
+    Block,
     Design,
     Refinement,
     UNet,
     colour_drift,
     expected_residual,
+    pad_to_multiple,
     preset,
     refinement_loss,
     regression_loss,
@@ -89,6 +91,16 @@ def test_any_size(height, width):
     assert network.estimate_noise(z, torch.tensor([0.5, 0.1]), y).shape == z.shape
 
 
+def test_pictures_are_extended_and_enlarged_by_repeating_pixels():
+    x = pictures(1, 4, 5, 6)
+    extended = pad_to_multiple(x, 4)
+    assert extended.shape == (1, 4, 8, 8) and torch.equal(extended[..., :5, :6], x)
+    assert torch.equal(extended[..., 5:, :6], x[..., -1:, :].expand(-1, -1, 3, -1))
+    assert torch.equal(extended[..., 6:], extended[..., 5:6].expand(-1, -1, -1, 2))
+    up = Block(4, 3, 0, "up")  # nothing but its shortcut at first
+    assert torch.allclose(up(x, None), up.shortcut(x).repeat_interleave(2, -1).repeat_interleave(2, -2), atol=1e-6)
+
+
 def test_fully_convolutional_a_shift_of_the_picture_shifts_the_prediction():
     network, y = model(), pictures(1, 3, 64, 64)
     shift = network.denoiser.multiple
@@ -118,6 +130,7 @@ def test_noise_level_tells_small_noise_apart_and_holds_beyond_training():
         return model().estimate_noise(pictures(1, 3, 8, 8), torch.tensor([alpha_bar]), pictures(1, 3, 8, 8, seed=1))
 
     assert not torch.allclose(at(1 - 1e-5), at(1 - 1e-4), atol=1e-5)
+    assert not torch.allclose(at(1 - 1e-6), at(1 - 1e-5), atol=1e-5)
     assert torch.equal(at(1e-24), at(1e-6))
 
 
@@ -135,6 +148,7 @@ def test_local_units_are_small_where_the_prediction_is_smooth_and_the_inverse_ho
     unit = network.unit(initial)
     assert unit.shape == (2, 1, 24, 32)
     assert unit[..., :11].max() == pytest.approx(0.25 * 0.002**0.7), "the floor, where a window sees nothing"
+    assert unit[..., 11].min() > 2 * unit[..., :11].max(), "a window of 9 px and the gradient reach 5 px far"
     assert unit[..., 20:].min() > 10 * unit[..., :11].max()
     assert torch.allclose(network.picture(network.residual(sharp, initial), initial), sharp, atol=1e-5)
 
@@ -199,6 +213,13 @@ def test_the_one_loss_teaches_both_networks():
     refinement_loss(network, (pictures(2, 3, 8, 8), pictures(2, 3, 8, 8, seed=1)), generator()).backward()
     for part in (network.predictor, network.denoiser):
         assert all(parameter.grad.abs().sum() > 0 for parameter in part.parameters())
+
+
+def test_every_picture_of_a_batch_has_a_noise_level_of_its_own():
+    network, levels = model(), []
+    network.estimate_noise = lambda noisy, alpha_bar, _: levels.append(alpha_bar) or noisy
+    refinement_loss(network, (pictures(5, 3, 8, 8), pictures(5, 3, 8, 8, seed=1)), generator())
+    assert len(levels[0].unique()) == 5
 
 
 def test_losses_draw_from_their_generator_alone():
@@ -288,6 +309,9 @@ def test_a_strided_schedule_ends_where_the_whole_one_does(steps):
     short = strided(diffusion.TRAINING, steps)
     assert short.steps == steps
     assert short.alpha_bars[-1].item() == pytest.approx(diffusion.TRAINING.alpha_bars[-1].item(), rel=1e-6)
+    nearest = SCHEDULE.alpha_bars[[0, 1, 3, 4]]  # to thirds of four steps
+    torch.testing.assert_close(strided(SCHEDULE, 3).alpha_bars, nearest)
+    assert linear_schedule(1, 0.7).betas.item() == pytest.approx(0.7)
 
 
 def test_training_draws_every_noise_level_between_the_ends():
@@ -299,6 +323,9 @@ def test_training_draws_every_noise_level_between_the_ends():
     for t in range(1, SCHEDULE.steps + 1):  # each step has its share
         share = ((levels >= ends[t]) & (levels < ends[t - 1])).double().mean().item()
         assert share == pytest.approx(1 / SCHEDULE.steps, abs=0.015)
+        roots = levels[(levels >= ends[t]) & (levels < ends[t - 1])].sqrt()
+        middle = (ends[t].sqrt() + ends[t - 1].sqrt()) / 2
+        assert (roots < middle).double().mean().item() == pytest.approx(0.5, abs=0.025), "uniform in the root"
     assert torch.equal(SCHEDULE.draw_levels(5, generator(3)), SCHEDULE.draw_levels(5, generator(3)))
 
 
@@ -339,8 +366,11 @@ def test_bytes_and_grey_pictures_are_refused(name):
 def test_a_start_far_from_noise_is_warned_of(recwarn):
     linear_schedule(10, 0.5).check_start()
     assert not recwarn
-    with pytest.warns(UserWarning, match="78%"):
-        linear_schedule(10, 0.05).check_start()
+    Schedule(torch.tensor([0.96])).check_start()
+    assert not recwarn
+    for schedule, left in ((linear_schedule(10, 0.05), "78%"), (Schedule(torch.tensor([0.94])), "6%")):
+        with pytest.warns(UserWarning, match=left):
+            schedule.check_start()
 
 
 def test_no_convolution_of_one_pixel_has_a_stride():

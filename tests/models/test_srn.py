@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_macs, count_parameters
@@ -85,6 +85,36 @@ def test_the_coarse_pass_reaches_the_fine_one_by_its_estimate_and_by_memory():
         with torch.no_grad():
             cut(deaf).zero_()
         assert (deaf(y) - network(y)).abs().max() > 1e-6
+
+
+def test_three_passes_by_hand():
+    network, y = small(), picture(1, 3, 32, 48)
+
+    def enlarged(tensor, like):
+        return interpolate(tensor, like.shape[-2:], mode="bilinear", align_corners=False)
+
+    x, state, estimates = avg_pool2d(y, 4), None, []
+    for blurry in (avg_pool2d(y, 4), avg_pool2d(y, 2), y):
+        fine = network.fine(torch.cat((blurry, enlarged(x, blurry)), 1))
+        middle = network.middle(fine)
+        coarse = network.coarse(middle)
+        hidden, cell = (torch.zeros_like(coarse),) * 2 if state is None else (enlarged(s, coarse) for s in state)
+        gates = network.memory.gates(torch.cat((coarse, hidden), 1))
+        forget, admit, show = gates[:, :48].sigmoid().chunk(3, 1)
+        cell = forget * cell + admit * gates[:, 48:].tanh()
+        state = show * cell.tanh(), cell
+        x = blurry + network.draw(fine + network.to_fine(middle + network.to_middle(state[0])))
+        estimates.insert(0, x)
+    for found, expected in zip(network.all_scales(y), estimates, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert network.fine[:2](picture(1, 6, 8, 8) - 0.5).min() == network.to_fine(picture(1, 8, 8, 8) - 0.5).min() == 0
+
+
+def test_no_gradient_flows_from_an_estimate_into_the_coarser_one():
+    """The last bias is added to every pixel of an estimate, and so is its gradient: once, of this estimate alone."""
+    network, y = small(), picture(1, 3, 32, 48)
+    network.all_scales(y)[0].sum().backward()
+    assert network.draw[-1].bias.grad.tolist() == pytest.approx([32 * 48] * 3)
 
 
 def test_memory_by_hand():

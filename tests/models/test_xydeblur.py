@@ -6,7 +6,7 @@ import torch
 from deblur_core.errors import UsageError
 from deblur_core.models.counting import count_macs, count_parameters
 from deblur_core.models.selfdeblur import initialize
-from deblur_core.models.xydeblur import XYDeblur, rotate, with_rotated_features, with_rotated_weights
+from deblur_core.models.xydeblur import ResidualBlock, XYDeblur, rotate, with_rotated_features, with_rotated_weights
 
 
 def generator(seed=0):
@@ -57,6 +57,15 @@ def test_rotating_weights_is_rotating_features(decoders, size):
         gradients.append([residuals, *torch.autograd.grad((residuals * target).sum(), network.parameters())])
     for first, second in zip(*gradients, strict=True):
         assert torch.allclose(first, second, rtol=1e-10, atol=1e-10)
+
+
+def test_every_convolution_but_those_of_residuals_is_rectified():
+    block, f = ResidualBlock(3), picture(1, 3, 5, 5).float() - 0.5
+    torch.testing.assert_close(block(f), f + block.second(block.first(f).clamp_min(0)))
+    network = XYDeblur(1, width=4, blocks=1)
+    counts = [sum(isinstance(layer, torch.nn.ReLU) for layer in part.modules())
+              for part in (network.encoder, network.decoders[0])]  # fmt: skip
+    assert counts == [3, 4], "at every resolution; after every enlargement and every merging"
 
 
 def test_kernels_turn_counter_clockwise():
