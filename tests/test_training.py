@@ -139,6 +139,44 @@ def test_the_averaged_weights_are_the_weighted_sum_of_all_earlier_ones():
     assert torch.equal(weights(last), flat(other))
 
 
+def test_every_step_and_purpose_has_random_numbers_of_its_own():
+    drawn = []
+
+    def noted(generator):
+        drawn.append(torch.rand((), generator=generator).item())
+
+    def watched(network, batch, generator):
+        noted(generator)
+        return loss(network, batch, generator)
+
+    train(seeded(network, 0), watched, lambda generator: noted(generator) or pairs(generator), SETTINGS)
+    assert len(set(drawn)) == len(drawn) == 2 * SETTINGS.steps
+
+
+def test_weights_decay_apart_from_adam_whose_memories_are_as_long_as_told():
+    """The gradient is 1 at first, then -1: Adam's mean of both is (0.25 - 0.5) / 0.75, its mean square 1."""
+
+    def moved(gradients, **settings):
+        layer = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(layer.weight)
+        signs = iter(gradients)
+        settings = replace(SETTINGS, steps=2, schedule="constant", average=0.0, learning_rate=0.1, **settings)
+        train(layer, lambda layer, batch, _: next(signs) * layer.weight.sum(), pairs, settings)
+        return layer.weight.item()
+
+    assert moved([0.0, 0.0], weight_decay=0.5) == pytest.approx((1 - 0.1 * 0.5) ** 2)
+    assert moved([1.0, -1.0], betas=(0.5, 0.5)) == pytest.approx(1 - 0.1 * (1 - 1 / 3), abs=1e-6)
+
+
+def test_layers_that_draw_pictures_start_quietly():
+    layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))
+    before = [layer.weight.clone() for layer in layers], [layer.bias.clone() for layer in layers]
+    training.start_quietly(layers, 0.1)
+    for was, now in zip(before, ([x.weight for x in layers], [x.bias for x in layers]), strict=True):
+        assert torch.equal(now[0], was[0])
+        torch.testing.assert_close(now[1], 0.1 * was[1])
+
+
 def test_learning_rates_are_those_of_the_schedule():
     cosine = Settings(steps=100, learning_rate=2.0, final_rate=1.0)
     assert [learning_rate(cosine, step) for step in (0, 50, 75)] == pytest.approx([2, 1.5, 1 + 0.5 * (1 - 0.5**0.5)])
@@ -166,6 +204,7 @@ def test_a_network_learns(precision):
     assert sum(trained.losses[-10:]) < 0.5 * sum(trained.losses[:10])
     assert [row["step"] for row in trained.curve] == [*range(5, 81, 5)]
     assert trained.curve[1]["loss"] == pytest.approx(sum(trained.losses[5:10]) / 5)
+    assert trained.curve[-1]["sum"] == score(trained.network)["sum"], "of the averaged weights"
     assert not trained.network.training and all(
         weight.dtype == torch.float32 for weight in trained.network.parameters()
     )
@@ -210,6 +249,8 @@ def test_a_network_that_is_no_better_than_doing_nothing_is_doubted():
     assert doubted.doubts == [f"At step {step} of 12 the network is no better than doing nothing: psnr 20 against 21.5."
                               for step in (5, 12)]  # fmt: skip
     assert run(validate=lambda network: {"psnr": 22.0}, baseline={"psnr": 21.5}).doubts == []
+    often = run(replace(SETTINGS, validate_every=1), validate=lambda network: {"psnr": 20.0}, baseline={"psnr": 21.5})
+    assert [said.split()[2] for said in often.doubts] == ["3", "12"], "not before a quarter of the run"
     assert len(run(validate=lambda network: {"psnr": float("nan")}, baseline={"psnr": 21.5}).doubts) == 2
 
 
@@ -219,6 +260,7 @@ def test_validation_scores_whole_pictures_and_knows_the_score_of_the_blurry_ones
     assert validate.baseline["psnr"] == pytest.approx((20 + 40) / 2, abs=1e-3)
     halved = PictureValidation([(sharp + 0.1, sharp)], restore=lambda network, y: network(y)[1])
     found = halved(lambda y: (None, y - 0.09))
+    assert PictureValidation([(sharp, sharp)])(lambda y: y + (y == 1))["psnr"] == float("inf"), "clipped"
     assert found["psnr"] > 39 and halved.baseline["psnr"] == pytest.approx(20, abs=1e-3)
 
 
