@@ -2,7 +2,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from deblur_core.solvers.losses import SimilarityLoss, total_variation
+from deblur_core.solvers.losses import SimilarityLoss, hyper_laplacian, total_variation
 
 
 def test_similarity_equals_skimage_where_the_border_is_black():
@@ -33,3 +33,12 @@ def test_total_variation_is_isotropic():
     ramp = torch.arange(50.0)
     x = (ramp[:, None] * 0.6 + ramp[None] * 0.8)[None, None]
     assert total_variation(x[..., :-1, :-1]).item() == pytest.approx(1, rel=0.03)
+
+
+@pytest.mark.parametrize("exponent", [0.66, 1.0])
+def test_the_hyper_laplacian_of_a_ramp_is_the_power_of_its_slope(exponent):
+    """Sobel's filters answer to a slope of 1 with 8, and sum the three colours."""
+    ramp = torch.arange(12.0)
+    x = (0.03 * ramp[:, None] - 0.02 * ramp).expand(1, 3, 12, 12)
+    slopes = (24 * 0.03) ** 2 + (24 * 0.02) ** 2
+    assert hyper_laplacian(x, exponent).item() == pytest.approx((slopes + 1e-6) ** (exponent / 2), rel=1e-4)
