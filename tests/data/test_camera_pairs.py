@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,6 +57,17 @@ def test_with_a_turn_the_corners_are_blurred_more_than_the_middle():
     pairs = made(replace(STEADY, side=48, turn=6.0), count=12).float()
     lost = (pairs[:, :3] - pairs[:, 3:]).abs().mean((0, 1))
     assert lost[:12, :12].mean() > 1.3 * lost[18:30, 18:30].mean()
+
+
+def test_motions_are_as_large_as_told_and_a_pan_goes_where_told():
+    camera = Camera(side=100, shift=(1.0, 3.0), turn=4.0)
+    motions = torch.stack([module._filmed(camera, np.random.default_rng(seed))[0] for seed in range(60)])
+    shifts = motions[..., :2].abs().amax((1, 2))
+    corners = motions[..., 2].abs().amax(1) * 100 / 2**0.5  # px that the turn moves them
+    assert 1 <= shifts.min() < 1.3 and 2.7 < shifts.max() <= 3
+    assert corners.min() < 0.4 and 3.6 < corners.max() <= 4
+    up, _ = module._filmed(replace(STEADY, pan=(8.0, 8.0), directions=(90.0,)), np.random.default_rng(0))
+    assert (up[-1] - up[0]).tolist() == pytest.approx([-8, 0, 0], abs=0.03)
 
 
 def test_what_is_near_is_blurred_more():

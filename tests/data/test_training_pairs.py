@@ -118,9 +118,9 @@ def test_gamma_blurs_intensities_and_noise_is_as_strong_as_told():
     assert float(y.mean()) == pytest.approx(float(x.mean()), abs=0.05) and 0.4 < y[(y > 0.01) & (y < 0.99)].mean() < 0.6
     bright, _ = SyntheticPairs({"edge": edge}, motion, Blur(size=9, noise=0.0, gamma=2.2), 1, 32)(generator())
     torch.testing.assert_close(bright, y.pow(1 / 2.2), atol=1e-3, rtol=0)
-    noisy, _ = SyntheticPairs({"grey": torch.full_like(edge, 128)}, motion, Blur(size=9, noise=0.02), 4, 32)(
-        generator()
-    )
+    grey = SyntheticPairs({"grey": torch.full_like(edge, 128)}, motion, Blur(size=9, noise=0.02), 4, 32)
+    noisy, other = (grey(generator(seed))[0] for seed in (0, 1))
+    assert not torch.equal(noisy, other)
     assert float(noisy.std()) == pytest.approx(0.02, rel=0.05) and float(noisy.mean()) == pytest.approx(
         128 / 255, abs=1e-3
     )
@@ -174,6 +174,9 @@ def test_real_pairs_are_cut_alike(pictures):
         blurry, sharp = RealPairs(pairs, batch=5, crop=16, turn=turn)(generator())
         assert blurry.shape == (5, 3, 16, 16)
         torch.testing.assert_close(blurry + sharp, torch.ones_like(sharp))
+    rows = torch.arange(16, dtype=torch.uint8)[:, None].expand(6, 16, 16)  # real blur is not turned unless told
+    _, upright = RealPairs({"own/0": rows}, batch=20, crop=16)(generator())
+    assert torch.equal((255 * upright).round().to(torch.uint8), rows[:3].expand(20, -1, -1, -1))
 
 
 @pytest.mark.parametrize("scene", sorted(TEST_SCENES))
