@@ -72,7 +72,7 @@ PROFILES = {
         (0, 1),
     ),
     "overnight": Profile(
-        Scenes(PAN, 152, 54, *PHOTOGRAPHS), {"width": 8, "blocks": 1}, OVERNIGHT, (0, 1, 2, 3, 4)
+        Scenes(PAN, 152, 54, *PHOTOGRAPHS), {"width": 8, "blocks": 1}, OVERNIGHT, (0, 1, 2, 3, 4, 5, 6)
     ),
     "paper": Profile(
         Scenes(Camera(side=192, shift=(4.0, 12.0), turn=6.0), 2432, 108, *PHOTOGRAPHS),
