@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from skimage.restoration import denoise_tv_chambolle
@@ -90,6 +91,21 @@ def test_the_sharp_picture_determines_the_kernel(larger, pair):
     matrix = torch.stack([normal(e).flatten() for e in basis], dim=1)
     torch.testing.assert_close(matrix, matrix.T, rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(torch.linalg.solve(matrix, b.flatten()), k.flatten(), rtol=0, atol=1e-6)
+    weighted, _ = classical.kernel_equations(x, y, 9, 0.3)
+    torch.testing.assert_close(weighted(k) - normal(k), 0.3 * k)
+
+
+def test_the_prior_s_weight_falls_in_equal_ratios_over_all_scales():
+    seen = []
+
+    def estimate(y, k, weights):
+        seen.append((k.shape[-1], weights))
+        return k
+
+    classical._coarse_to_fine(torch.rand(1, 1, 40, 40), 7, estimate, (0.1, 1e-3), 3)
+    sizes, weights = zip(*seen, strict=True)
+    assert list(sizes) == sorted(set(sizes)) and sizes[0] == 3 and sizes[-1] == 7
+    assert np.concatenate(weights) == pytest.approx(np.geomspace(0.1, 1e-3, 3 * len(sizes)))
 
 
 def test_few_edges_keeps_a_step_and_drops_the_noise():

@@ -108,6 +108,30 @@ def test_a_turn_moves_one_network_at_a_time_and_a_joint_step_both(model, y):
     assert not all(map(torch.equal, *kernel))
 
 
+def test_halves_and_fifths_are_those_of_the_iterations_after_the_warm_up(model, y, monkeypatch):
+    monkeypatch.setattr(
+        kernel_space, "usual_kernel", lambda model, y: torch.zeros(1, *model.kernel_shape(*y.shape[-2:]))
+    )
+    weights = {"kernel_weight": (2.0, 3.0), "similarity_weight": (0.0, 0.0), "gradient_weight": (0.0, 0.0)}
+    run = kernel_space.optimisation(model, y, replace(TINY, warm_up=5, iterations=20, **weights), 0, "cpu")
+    phases, rates = [], []
+
+    def note(phase):
+        phases.append(run.phases.index(phase))
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in run.optimizers])
+
+    run._optimise = note
+    for _ in range(25):
+        run.step()
+    assert phases == [0] * 5 + [1] * 10 + [2] * 10
+    fallen = torch.tensor([0.7**fifth for fifth in [0] * 5 + [i // 4 for i in range(20)]])
+    torch.testing.assert_close(torch.tensor(rates), torch.outer(fallen, torch.tensor([0.01, 1e-3])))
+    x, k = torch.rand_like(y), torch.rand(1, *model.kernel_shape(*y.shape[-2:]))
+    for phase, weight in zip(run.phases[1:], (2, 3), strict=True):
+        loss, data_term = phase.objective(x, k)
+        assert (loss - data_term).item() == pytest.approx(weight * k.square().mean().item(), rel=1e-4)
+
+
 def test_k_is_found_where_the_picture_is_known(y):
     """Through G_k alone: the gradient reaches k through the operator, and explains y better and better."""
     model = seeded(lambda: KernelSpace(DESIGN), 1).eval()

@@ -83,14 +83,17 @@ def test_hyper_laplacian_does_what_dense_algebra_does():
     np.testing.assert_allclose(nonblind.hyper_laplacian(y, k, weight)[0, 0], expected, atol=1e-8)
 
 
+@pytest.mark.parametrize("passes", [0, 1])
 @pytest.mark.parametrize("kernel_shape", [(3, 5), (4, 2)])
-def test_the_first_pass_of_sparse_deconvolution_solves_its_normal_equations(kernel_shape):
+def test_every_pass_of_sparse_deconvolution_solves_its_normal_equations(kernel_shape, passes):
+    """Some of the pixels, as saturated ones, are not observed. A pass weighs differences by what they were before."""
     x_true, k, weight = smooth(13, 15), blur.normalize(random(1, *kernel_shape, seed=1)), 1e-2
     y = blur.convolve(x_true, k)
+    observed = random(*y.shape, seed=2) > 0.1
     odd = torch.nn.functional.pad(k, (0, 1 - k.shape[2] % 2, 0, 1 - k.shape[1] % 2))
     frame = tuple(a + b - 1 for a, b in zip(y.shape[-2:], odd.shape[-2:], strict=True))
-    blurring = matrix(lambda x: blur.convolve(x, odd), frame)
-    left_side = blurring.T @ blurring
+    blurring = matrix(lambda x: blur.convolve(x, odd), frame) * observed.flatten().numpy()[:, None]
+    priors = []
     for factor, *axes in ((1, -2), (1, -1), (0.25, -2, -2), (0.25, -1, -1), (0.25, -2, -1)):
 
         def difference(x, axes=axes):
@@ -98,12 +101,16 @@ def test_the_first_pass_of_sparse_deconvolution_solves_its_normal_equations(kern
                 x = x.diff(dim=axis)
             return x
 
-        d = matrix(difference, frame)
-        left_side += weight * factor * d.T @ d
-    expected = np.linalg.solve(left_side, blurring.T @ y.flatten().numpy()).reshape(frame)
+        priors.append((factor, matrix(difference, frame)))
+    reweighted = [np.ones(len(d)) for _, d in priors]
+    for _ in range(passes + 1):
+        prior = sum(factor * (d.T * w) @ d for (factor, d), w in zip(priors, reweighted, strict=True))
+        solution = np.linalg.solve(blurring.T @ blurring + weight * prior, blurring.T @ y.flatten().numpy())
+        reweighted = [np.maximum(np.abs(d @ solution), 0.01) ** (0.8 - 2) for _, d in priors]
+    expected = solution.reshape(frame)
     rows, columns = (slice(n - 1 - n // 2, n - 1 - n // 2 + m) for n, m in zip(odd.shape[1:], y.shape[2:], strict=True))
-    found = nonblind.sparse_irls(y, k, weight, passes=0, iterations=2000, tolerance=1e-13)
-    np.testing.assert_allclose(found[0, 0], expected[rows, columns], atol=1e-9)
+    settings = {"passes": passes, "iterations": 2000, "tolerance": 1e-13, "observed": observed}
+    np.testing.assert_allclose(nonblind.sparse_irls(y, k, weight, **settings)[0, 0], expected[rows, columns], atol=1e-9)
 
 
 def test_reweighting_lowers_the_sparse_energy():
@@ -280,3 +287,16 @@ def test_a_saturated_picture_is_warned_of_and_others_are_not():
     y[..., :6, :6] = 1  # 2.25 percent
     with pytest.warns(UserWarning, match="2% of this picture is saturated"):
         nonblind.wiener(y, K.double())
+    for level, share in ((253, 0), (254, 100)):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            nonblind.warn_of_saturation(torch.full((1, 1, 4, 4), level / 255))
+        assert [str(warning.message).split()[0] for warning in said] == [f"{share}%"] * bool(share)
+
+
+def test_noise_is_that_of_the_middle():
+    noise = 0.05 * torch.randn(1, 1, 200, 300, generator=torch.Generator().manual_seed(0))
+    outside = torch.ones(1, 1, 200, 300)
+    outside[..., 36:164, 86:214] = 0
+    assert nonblind.noise_level(0.5 + noise * outside) == 0
+    assert nonblind.noise_level(0.5 + noise * (1 - outside)) == pytest.approx(0.05, rel=0.1)
