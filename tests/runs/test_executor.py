@@ -2,7 +2,8 @@
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
+import weakref
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import toy_tasks
 
 from deblur_core.errors import DeblurError
 from deblur_core.files import WriteError
-from deblur_core.runs import Job, Store, available_cores, default_executor, run_job, run_jobs
+from deblur_core.runs import Job, Store, available_cores, default_executor, run_job, run_jobs, run_stored
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,7 @@ def test_any_executor_gives_the_same_in_the_order_of_the_jobs(executor, store):
 def test_a_failing_job_does_not_stop_the_others(executor, store):
     moods = ["fine", "error", "fine", "sentence", "fine"]
     jobs = [Job.create(toy_tasks.fragile, seed=seed, mood=mood) for seed, mood in enumerate(moods)]
+    run_jobs(jobs[:1], store)
     with pytest.raises(DeblurError) as raised:
         run_jobs(jobs, store, executor)
     sentence = str(raised.value)
@@ -169,3 +171,57 @@ def test_a_job_that_builds_on_another_finds_it_in_the_store(store, trace):
 def test_a_job_that_builds_on_another_runs_without_a_store():
     base, built = (run_job(Job.create(function, seed=4)) for function in (toy_tasks.noise, toy_tasks.doubled))
     assert built.values["mean"] == 2 * base.values["mean"]
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_job_and_what_it_builds_on_run_on_the_device_that_was_asked_for(store, threads, threaded):
+    built, base = (Job.create(function, seed=4) for function in (toy_tasks.doubled, toy_tasks.noise))
+    run_jobs([built], store, threads if threaded else None, device="cpu:0")
+    assert [store.get(job).provenance["device"] for job in (built, base)] == ["cpu:0"] * 2
+
+
+def test_a_failure_does_not_hold_on_to_the_tensors_of_its_job(store, monkeypatch):
+    held = []
+
+    def fail(line):
+        tensor = torch.zeros(3)
+        held.append(weakref.ref(tensor))
+        raise ValueError(line)
+
+    monkeypatch.setattr(toy_tasks, "note", fail)
+    with pytest.raises(DeblurError, match="1 of 1 jobs failed") as raised:
+        run_jobs(toy_tasks.noise_jobs(1), store)
+    assert isinstance(raised.value.__cause__, ValueError) and held[0]() is None
+
+
+def test_a_checkpoint_stays_until_the_result_is_stored_and_no_longer(store, monkeypatch):
+    job = toy_tasks.walk_jobs()[0]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Store, "put", interrupted)
+        run_stored(job, store)
+    kept = store.checkpoint(job).load()
+    assert kept["step"] == 20
+    run_stored(job, store)
+    assert store.checkpoint(job).load() is None
+    store.checkpoint(job).save(kept)  # as after a kill between the two
+    run_stored(job, store)
+    assert store.checkpoint(job).load() is None
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_ends_early_takes_back_what_waits(store):
+    futures = []
+
+    class Dying(Executor):
+        def submit(self, *call):
+            futures.append(Future())
+            if len(futures) == 1:
+                futures[0].set_exception(BrokenExecutor())
+            return futures[-1]
+
+    with pytest.raises(DeblurError, match="worker process died"):
+        run_jobs(toy_tasks.noise_jobs(3), store, Dying())
+    assert [future.cancelled() for future in futures] == [False, True, True]

@@ -10,6 +10,7 @@ import torch
 import toy_tasks
 
 from deblur_core.errors import DeblurError
+from deblur_core.files import sha256
 from deblur_core.runs import Checkpoint, Context, Job, from_settings, run_job, task
 
 
@@ -99,6 +100,13 @@ def test_same_job_same_numbers_other_seed_other_numbers():
     assert not np.isclose(first.arrays["field"], other.arrays["field"]).any()
 
 
+def test_a_result_tells_the_device_and_the_time_that_its_job_took(monkeypatch):
+    times = iter((100.0, 102.5))
+    monkeypatch.setattr("deblur_core.runs.job.time.perf_counter", lambda: next(times))
+    facts = run_job(Job.create(toy_tasks.noise, seed=1), Context(device="cpu:0")).provenance
+    assert facts["device"] == "cpu:0" and facts["seconds"] == 2.5 and not facts["resumed"]
+
+
 def test_values_are_plain_json():
     values = run_job(Job.create(toy_tasks.noise, seed=1)).values
     assert values["best"] is None and values["pair"] == [1, 0.5]
@@ -106,8 +114,9 @@ def test_values_are_plain_json():
 
 def test_jobs_of_other_code_are_refused():
     job = Job.create(toy_tasks.noise, seed=1)
-    with pytest.raises(DeblurError, match="version 2, this code of 3"):
-        run_job(replace(job, numerics=2))
+    for other in (2, 4):
+        with pytest.raises(DeblurError, match=f"version {other}, this code of 3"):
+            run_job(replace(job, numerics=other))
     for name in ("toy_tasks:gone", "no_such_module:noise"):
         with pytest.raises(DeblurError, match="no task"):
             run_job(replace(job, task=name))
@@ -158,6 +167,11 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     with pytest.raises(Exception, match="Weights only"):
         checkpoint.save({"x": np.zeros(3)})
     assert checkpoint.load() == {"step": 1}
+    torch.save({"x": np.zeros(3)}, tmp_path / "foreign")
+    content = (tmp_path / "foreign").read_bytes()
+    checkpoint.path.write_bytes(sha256(content).encode() + content)  # whole, but of objects that could run code
+    with pytest.raises(Exception, match="Weights only"):
+        checkpoint.load()
 
 
 def test_interrupted_save_keeps_the_state_before(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,7 @@ def test_what_is_put_comes_back(store, results):
     for result in [*results, bare]:
         store.put(result)
         assert_same(store.get(result.job), result)
+    (entry(store, bare.job).parent / ".DS_Store").touch()  # what a file manager leaves behind
     assert store.keys() == sorted(result.job.key for result in [*results, bare])
     assert {result.job for result in store.results()} == {result.job for result in [*results, bare]}
 
@@ -103,6 +105,43 @@ def test_damage_is_noticed_and_set_aside(store, results, damage):
     assert store.get(job) is None and store.keys() == []
     store.put(results[0])
     assert_same(store.get(job), results[0])
+
+
+def test_an_entry_that_another_process_mends_meanwhile_is_not_damaged(store, results, monkeypatch):
+    store.put(results[0])
+    good = entry(store, results[0].job)
+    shutil.copytree(good, store.root / "copy")
+    flip("arrays.npz", 150)(good)
+    lock = Store._lock
+
+    @contextmanager
+    def wait_for_the_other(self, key):
+        shutil.rmtree(good)
+        (store.root / "copy").rename(good)  # what it did while it held the lock
+        with lock(self, key):
+            yield
+
+    monkeypatch.setattr(Store, "_lock", wait_for_the_other)
+    assert_same(store.get(results[0].job), results[0])
+    assert not (store.root / "damaged").exists()
+
+
+def test_an_entry_that_another_process_places_meanwhile_stays_and_is_not_new(store, results, tmp_path, monkeypatch):
+    store.put(results[0])
+    store.pack(tmp_path / "pack.zip")
+    other = Store(tmp_path / "other")
+    other.put(replace(results[0], provenance={"cpu": "mine"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_get", lambda self, key: None)  # looked a moment before
+        assert other.unpack(tmp_path / "pack.zip") == 0
+    assert other.get(results[0].job).provenance == {"cpu": "mine"}
+
+
+def test_a_store_stays_where_it_is_when_the_working_folder_changes(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store("results")
+    monkeypatch.chdir("/")
+    assert store.root == tmp_path / "results"
 
 
 def test_an_entry_under_another_key_is_damaged(store, results):
@@ -212,7 +251,9 @@ def test_pack_and_unpack(store, results, tmp_path):
         store.put(result)
     assert store.pack(tmp_path / "all.zip") == 3
     assert store.pack(tmp_path / "again.zip") == 3
-    assert (tmp_path / "all.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()
+    assert store.pack(tmp_path / "named.zip", [result.job.key for result in results[::-1]] * 2) == 3
+    for same in ("again.zip", "named.zip"):
+        assert (tmp_path / "all.zip").read_bytes() == (tmp_path / same).read_bytes()
     other = Store(tmp_path / "other")
     other.put(replace(results[0], provenance={"cpu": "mine"}))
     assert other.unpack(tmp_path / "all.zip") == 2
@@ -325,13 +366,16 @@ def test_clean(store, results):
         store.checkpoint(result.job).save({"step": 1})
     old = entry(store, results[0].job)
     os.utime(old, (0, time.time() - 10 * 86400))
+    os.utime(entry(store, results[1].job), (0, time.time() - 4 * 86400))
     leftover = store.root / "partial" / "tmp-of-a-killed-writer"
     leftover.mkdir()
     os.utime(leftover, (0, time.time() - 7200))
+    at_work = store.root / "partial" / "tmp-of-a-writer-at-work"
+    at_work.mkdir()
     with pytest.raises(UsageError, match="cellar"):
         store.clean("cellar")
     assert store.clean() == 0 and not leftover.exists() and len(store.keys()) == 3
     assert store.clean("store", "checkpoints", older_than=5) == 1 and not old.exists()
     assert store.clean("checkpoints", "damaged") == 3 and len(store.keys()) == 2
     assert store.clean("store") == 2 and store.keys() == []
-    assert list((store.root / "partial").iterdir()) == []
+    assert list((store.root / "partial").iterdir()) == [at_work]
