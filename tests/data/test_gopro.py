@@ -36,6 +36,7 @@ def test_the_official_test_split_is_known():
     for folder in ("2024_05_01", "0001_02_03", TRAINING):  # whatever the folders are called
         assert not gopro.may_train(f"data/{folder}/{TEST}_000001.png") and gopro.may_train(f"data/{folder}/kodim01.png")
         assert gopro.scene_of(f"data/{folder}/{TEST}_000001.png") == TEST
+        assert not gopro.may_train(f"data/{TEST}/{folder}/000001.png")
 
 
 def test_a_scene_is_found_in_every_kind_of_name():
@@ -89,6 +90,9 @@ def test_incomplete_empty_and_unequal_folders_are_named(root, tmp_path):
     write(root / "test" / TEST / "sharp" / "000048.png", 1, channels=())
     with pytest.raises(UsageError, match="has 10 x 12 pixels in colour, the sharp one 10 x 12 pixels in grey: make"):
         gopro.read_pairs(gopro.find_pairs(root, "test"))
+    (root / "train" / TRAINING / "blur" / "000048.png").unlink()
+    with pytest.raises(UsageError, match=r"^000048\.png is not in both .*blur and .*sharp: complete"):
+        gopro.find_pairs(root, "train")
     (root / "test" / TEST / "sharp" / "000048.png").unlink()
     with pytest.raises(UsageError, match=r"^000048\.png is not in both .*blur and .*sharp: complete"):
         gopro.find_pairs(root, "test")
@@ -102,6 +106,8 @@ def test_a_whole_copy_is_a_dataset(root):
         pair.tags == ("test", TEST) and pair.kernel is None and pair.blurry.shape == pair.sharp.shape == (1, 3, 12, 10)
     )
     assert pair.digest == data.digest(dataset, f"{TEST}_000047") != data.digest(dataset, f"{TEST}_000048")
+    write(root / "test" / TEST / "blur" / "000047.png", 101)
+    assert data.digest(dataset, f"{TEST}_000047") != pair.digest
     assert data.load(dataset, f"{TRAINING}_000048").tags == ("train", TRAINING)
 
 
@@ -120,6 +126,10 @@ def test_frames_are_averaged_around_their_centre(tmp_path):
     assert (linear[:3] == 85).all() and (linear[3:] == 0).all()
     gamma = gopro.average_frames(folder, 3, gamma=2.2)["GOPR0477_11_00_000061"]
     assert (gamma[:3] == round(255 * (1 / 3) ** (1 / 2.2))).all()
+    for number in (73, 74, 76, 77, 78):  # the run begins within the first three that are left
+        write(folder / f"0000{number}.png", 1)
+    write(folder / "poster.png", 1)
+    assert list(gopro.average_frames(folder, 3))[2:] == ["GOPR0477_11_00_000077"]
     for length in (4, 1, 0):
         with pytest.raises(UsageError, match="odd number of frames"):
             gopro.average_frames(folder, length)

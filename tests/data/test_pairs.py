@@ -195,6 +195,10 @@ def test_own_folder_needs_only_blurry_pictures_and_a_kernel_size(own):
     pair = data.load(f"folder:{own}", "cat")
     assert pair.sharp is None and pair.kernel is None and pair.kernel_size == 25
     assert data.crop(pair, 16).sharp is None
+    (own / "kernel_size.txt").write_text("27\n")
+    assert data.digest(f"folder:{own}", "cat") != pair.digest
+    (own / "blurry" / "cat.png").rename(own / "blurry" / "cat.PNG")
+    assert data.names(f"folder:{own}") == ["cat", "dog"]
 
 
 def test_own_digest_follows_every_file_that_is_read(own):
