@@ -273,6 +273,12 @@ def test_a_known_kernel_is_never_cut_to_fit():
             training_data.pad_kernel(k, size)
 
 
+def test_filmed_pairs_that_judge_are_spread_over_their_scene():
+    films = {f"{i}": torch.full((6, 2, 2), i, dtype=torch.uint8) for i in range(13)}
+    chosen = [round(255 * blurry.mean().item()) for blurry, _ in training_data.as_pairs(films)]
+    assert chosen == [0, 3, 6, 9, 12] and len(training_data.as_pairs({"0": films["0"]})) == 1
+
+
 def test_the_pictures_that_judge_are_never_trained_on():
     with pytest.raises(UsageError, match="judge every training"):
         trainings.train_and_save("srn", "smoke", sources=("builtin", "held out"))

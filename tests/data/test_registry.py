@@ -134,6 +134,9 @@ def test_the_data_folder_comes_first_and_needs_no_network(server, home, tmp_path
     provided.write_bytes(CONTENT)
     monkeypatch.setenv("DEBLUR_DATA", str(tmp_path / "data"))
     assert registry.fetch(GOOD) == provided and Server.requests == [] and not home.exists()
+    (home / "data" / GOOD).parent.mkdir(parents=True)
+    (home / "data" / GOOD).write_bytes(CONTENT)
+    assert registry.fetch(GOOD) == provided
     provided.write_bytes(CONTENT[1:])
     with pytest.raises(DeblurError, match="does not match its checksum: restore it"):
         registry.fetch(GOOD)

@@ -224,6 +224,15 @@ def test_full_disk_keeps_the_checkpoint_before(store, results, monkeypatch):
     assert checkpoint.load() == {"step": 1}
 
 
+def test_jobs_whose_keys_begin_alike_have_checkpoints_of_their_own(store):
+    alike = {}
+    for job in toy_tasks.noise_jobs(300):  # of 256 beginnings
+        alike.setdefault(job.key[:2], []).append(job)
+    first, second = next(jobs for jobs in alike.values() if len(jobs) > 1)[:2]
+    store.checkpoint(first).save({"step": 1})
+    assert store.checkpoint(second).load() is None
+
+
 def test_one_thread_at_a_time_holds_a_lock(store, results):
     inside, most = 0, 0
 
