@@ -28,8 +28,9 @@ RIGHT = {
     "psnr_at_best_brightness": [
         lambda estimate, sharp: psnr(slope(sharp, estimate) * estimate, sharp),
         lambda estimate, sharp: -minimize_scalar(lambda factor: -psnr(factor * estimate, sharp)).fun,
-        lambda estimate, sharp: -10 * np.log10(
-            ((sharp**2).sum() - (sharp * estimate).sum() ** 2 / (estimate**2).sum()) / sharp.numel()),
+        lambda estimate, sharp: (
+            -10 * np.log10(((sharp**2).sum() - (sharp * estimate).sum() ** 2 / (estimate**2).sum()) / sharp.numel())
+        ),
     ],
 }
 WRONG = {
@@ -48,7 +49,8 @@ WRONG = {
         "that is multiplied": lambda estimate, sharp: psnr(slope(estimate, sharp) * estimate, sharp),
         "You divide": lambda estimate, sharp: psnr(estimate / slope(estimate, sharp), sharp),
         "You add a number": lambda estimate, sharp: psnr(
-            np.polyval(np.polyfit(estimate.flatten(), sharp.flatten(), 1), estimate.numpy()), sharp.numpy()),
+            np.polyval(np.polyfit(estimate.flatten(), sharp.flatten(), 1), estimate.numpy()), sharp.numpy()
+        ),
         "sign is wrong": lambda estimate, sharp: -psnr(slope(sharp, estimate) * estimate, sharp),
     },
 }

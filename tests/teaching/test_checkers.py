@@ -46,6 +46,7 @@ def centre(k):
 
 def flow(x, k, y, side=None):
     """Along the gradient, in time; `side` moves alone."""
+
     def slope(_, point):
         residual = point[0] * point[1] - y
         return [-(side != "k") * point[1] * residual, -(side != "x") * point[0] * residual]
@@ -266,6 +267,7 @@ def test_an_answer_may_not_spoil_the_probes():
 
 def test_a_mistake_that_shows_in_one_case_only():
     """New cameras that gain exactly nothing are no yardstick, as those that do harm are none."""
+
     def share(ordinary, added, filmed):
         gain = (filmed - ordinary).mean()
         return (added - ordinary).mean() / gain if gain >= 0 else math.nan
@@ -284,7 +286,8 @@ def test_a_case_that_is_left_out_is_not_a_blank():
 def test_numbers_that_were_asked_for_are_named():
     assert " for (5, 7, 3, 2, 6, 3) is 1;" in checkers.upsampling_multiply_adds.hint(lambda *of: 1)
     assert " yet for (13, 0). IndexError" in checkers.kernel_network_parameters.hint(
-        lambda side, hidden: 201_000 + (hidden - 1) * 1_001_000 + 1001 * side**2 if hidden else [][0])
+        lambda side, hidden: 201_000 + (hidden - 1) * 1_001_000 + 1001 * side**2 if hidden else [][0]
+    )
 
 
 def test_two_numbers_that_differ_are_written_differently():
