@@ -108,10 +108,7 @@ def test_a_turn_moves_one_network_at_a_time_and_a_joint_step_both(model, y):
     assert not all(map(torch.equal, *kernel))
 
 
-def test_halves_and_fifths_are_those_of_the_iterations_after_the_warm_up(model, y, monkeypatch):
-    monkeypatch.setattr(
-        kernel_space, "usual_kernel", lambda model, y: torch.zeros(1, *model.kernel_shape(*y.shape[-2:]))
-    )
+def test_halves_and_fifths_are_those_of_the_iterations_after_the_warm_up(model, y):
     weights = {"kernel_weight": (2.0, 3.0), "similarity_weight": (0.0, 0.0), "gradient_weight": (0.0, 0.0)}
     run = kernel_space.optimisation(model, y, replace(TINY, warm_up=5, iterations=20, **weights), 0, "cpu")
     phases, rates = [], []
