@@ -12,13 +12,13 @@ and a noise level that passes two layers of four times the base channels: 26.2, 
 Ours, where nothing is known: the order inside a block; the noise level enters as ln(ᾱ / (1 − ᾱ)); every block and both
 networks start as "change nothing", so that training without normalisation is stable, and g_θ(y) = y at first; the
 denoiser works on pictures scaled to [−1, 1], so that z stays within [−2, 2]; zero padding. `residual_scale`,
-`colour_weight` and `predictor_weight` are off in the paper's preset.
+`colour_weight`, `predictor_weight` and `velocity` are off in the paper's preset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ class Design:
     # None: over what the local contrast of g_θ(y) lets expect, see `expected_residual`; needs a predictor_weight
     colour_weight: float = 0.0  # of a loss on the mean colour of g_θ(y), which blur does not change
     predictor_weight: float = 0.0  # of a loss of its own for g_θ(y), its squared error
+    velocity: bool = field(default=False, metadata={"later": True})  # what the denoiser's network gives, see `noise_of`
 
 
 PRESETS = {
@@ -93,7 +94,17 @@ class Refinement(nn.Module):
 
     def estimate_noise(self, noisy: Tensor, alpha_bar: Tensor, blurry: Tensor) -> Tensor:
         """f_θ(z_t, ᾱ, y): the noise in z_t `(b, 3, h, w)` at the levels alpha_bar `(b,)`."""
-        return self.denoiser(torch.cat([noisy.to(self.dtype), self.scaled(blurry)], 1), alpha_bar).float()
+        given = self.denoiser(torch.cat([noisy.to(self.dtype), self.scaled(blurry)], 1), alpha_bar).float()
+        return self.noise_of(given, noisy, alpha_bar[:, None, None, None])
+
+    def noise_of(self, given: Tensor, noisy: Tensor, alpha_bar: Tensor | float) -> Tensor:
+        """The noise in z_t, from what the denoiser's network gives: itself, or with `velocity` v = √ᾱ ε − √(1 − ᾱ) z,
+        so that ε = √ᾱ v + √(1 − ᾱ) z_t (Salimans and Ho, "Progressive Distillation", ICLR 2022).
+
+        Where z has drowned nearly all of z_t is noise, which a network need not repeat, and an error of v is not
+        magnified in ẑ = √ᾱ z_t − √(1 − ᾱ) v, as one of ε is by 1/√ᾱ.
+        """
+        return alpha_bar**0.5 * given + (1 - alpha_bar) ** 0.5 * noisy if self.design.velocity else given
 
     def unit(self, initial: Tensor) -> Tensor | float:
         """What 1 in the denoiser's units is in [0, 1], given g_θ(y)."""

@@ -188,7 +188,11 @@ def run_job(job: Job, context: Context | None = None) -> Result:
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of `value`. ValueError for NaN and infinity, TypeError for what JSON cannot say."""
+    """The one JSON text of `value`. ValueError for NaN and infinity, TypeError for what JSON cannot say.
+
+    A dataclass's field with the metadata {"later": True} came after results had been recorded: it is left out at its
+    default, so that these keep their keys.
+    """
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"), default=_encode)
 
 
@@ -211,7 +215,8 @@ def _plain(value: Any) -> Any:
 
 def _encode(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
+        fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: held for field, held in fields if held != field.default or not field.metadata.get("later")}
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON cannot say.")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from torch import Tensor
 
 from deblur_core import metrics
 from deblur_core.data.training_pairs import Blur
@@ -67,7 +68,7 @@ class Rivals:
 
     def twin(self) -> Job:
         """Plain regression by the predictor of the first design."""
-        alone = replace(self.designs[0], denoiser_width=0)
+        alone = replace(self.designs[0], denoiser_width=0, velocity=False)
         return refining.train_job(alone, self.pictures, self.settings, self.seeds[0])
 
 
@@ -82,8 +83,9 @@ class Profile:
 
     pictures, elsewhere: to be judged by, the latter unlike those of the training; their blur is taken from the card of
     the weights. grid: schedules of which one sample is drawn; few: that of which `samples` are, and averaged. direct:
-    with initial predictor, and without; times: T of their samples. measures: those that need weights of others, and are
-    left out where these are missing unless `download`.
+    with initial predictor, and without; local: residuals in one unit everywhere, and in units of the local contrast;
+    times, local_times: T of their samples. measures: those that need weights of others, and are left out where these
+    are missing unless `download`.
     """
 
     network: str
@@ -96,32 +98,41 @@ class Profile:
     samples: int
     direct: Rivals | None = None
     times: tuple[int, ...] = ()
+    local: Rivals | None = None
+    local_times: tuple[int, ...] = ()
     measures: tuple[str, ...] = ()
     download: bool = False
 
 
-# As in the paper, the predictor is twice as wide as the denoiser, which without one is as wide as the predictor.
-_SMALL = (
-    replace(preset("small"), denoiser_width=8, residual_scale=8.0),  # about as large as the pictures themselves
-    replace(preset("small"), predictor_width=0, residual_scale=1.0, predictor_weight=0.0),
-    replace(preset("small"), denoiser_width=8),
+# As in the paper, the predictor is twice as wide as the denoiser, which without one is as wide as the predictor. Small
+# networks without a predictor restore nothing in an hour of training unless they give the velocity.
+_ONE_UNIT = replace(preset("small"), denoiser_width=8, residual_scale=8.0)  # z about as large as pictures are
+_DIRECT = (
+    replace(_ONE_UNIT, velocity=True),
+    replace(preset("small"), predictor_width=0, residual_scale=1.0, predictor_weight=0.0, velocity=True),
 )
-_TINY = (Design(4, 4, (1, 2), blocks=1, residual_scale=4.0), Design(0, 4, (1, 2), blocks=1),
-         Design(4, 4, (1, 2), blocks=1, residual_scale=None, predictor_weight=100.0))  # fmt: skip
+_LOCAL = (_ONE_UNIT, replace(preset("small"), denoiser_width=8))
+_TINY_UNIT = Design(4, 4, (1, 2), blocks=1, residual_scale=4.0)
+_TINY_DIRECT = (replace(_TINY_UNIT, velocity=True), Design(0, 4, (1, 2), blocks=1, velocity=True))
+_TINY_LOCAL = (_TINY_UNIT, replace(_TINY_UNIT, residual_scale=None, predictor_weight=100.0))
 _SHORT = Blur(size=7, kinds=("x",), count=8, shortest=4.0)
 _STRIDED = tuple((steps, None) for steps in (5, 10, 20, 50, 100))
 _LINEAR = ((10, 0.5), (20, 0.5), (50, 0.2), (100, 0.1))
 _SMOKE = Settings(steps=3, batch=2, crop=32, precision="float32", validate_every=2)
-_RIVALS = Settings(steps=1000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
+_RIVALS = Settings(steps=3000, batch=4, crop=64, learning_rate=1e-3, warm_up=100, clip=1.0, validate_every=1000)
+_IN_UNITS = replace(_RIVALS, steps=1000)
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
                   validate_every=5000)  # fmt: skip
+_FAR = Blur(size=15, kinds=("x",), count=4096, shortest=10.0)
+"""So strong that a small network has much to win, and so simple that it can."""
 _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
 _PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=refining.MIXED)
 PROFILES = {
     "smoke": Profile(
         "", "", Pictures(crop=32, blur=_SHORT), replace(_ELSEWHERE, crop=32, blur=_SHORT), 1,
         grid=((3, None), (4, 0.9)), few=(2, None), samples=2,
-        direct=Rivals(_TINY, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), times=(2, 3),
+        direct=Rivals(_TINY_DIRECT, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), times=(1, 2, 3),
+        local=Rivals(_TINY_LOCAL, Pictures(crop=32, blur=_SHORT), _SMOKE, (0,)), local_times=(2, 3),
     ),
     "laptop": Profile(
         "refinement", "refinement_regression", Pictures(crop=192), _ELSEWHERE, 3,
@@ -130,7 +141,9 @@ PROFILES = {
     "overnight": Profile(
         "refinement", "refinement_regression", replace(_PHOTOGRAPHS, crop=192), _ELSEWHERE, 12,
         grid=(*_STRIDED, (200, None), *_LINEAR[:3]), few=(10, 0.5), samples=16,
-        direct=Rivals(_SMALL, replace(_PHOTOGRAPHS, crop=128), _RIVALS, (0, 1, 2)), times=(5, 10, 20, 50, 100),
+        direct=Rivals(_DIRECT, replace(_PHOTOGRAPHS, crop=128, blur=_FAR), _RIVALS, (0, 1, 2)),
+        times=(1, 2, 3, 5, 10, 20, 50),
+        local=Rivals(_LOCAL, replace(_PHOTOGRAPHS, crop=128), _IN_UNITS, (0, 1, 2)), local_times=(5, 10, 20, 50, 100),
         measures=PERCEPTUAL, download=True,
     ),
     "paper": Profile(
@@ -138,7 +151,7 @@ PROFILES = {
         grid=tuple((steps, last) for steps in (10, 20, 30, 50, 100, 200, 300, 500)
                    for last in (0.02, 0.05, 0.1, 0.2, 0.5) if ends_in_noise((steps, last))),
         few=(10, 0.5), samples=64, direct=Rivals((Design(), Design(0, 64)), _PHOTOGRAPHS, _PAPER, (0,)),
-        times=(10, 20, 50, 100, 200, 500),
+        times=(1, 2, 5, 10, 20, 50, 100, 200, 500),
         measures=PERCEPTUAL, download=True,
     ),
 }  # fmt: skip
@@ -146,7 +159,9 @@ PROFILES = {
 
 def jobs(profile: Profile) -> list[Job]:
     """Those that judge come last: they build on the others."""
-    trained = profile.direct.jobs() if profile.direct else []
+    rivals = [(group, times) for group, times in ((profile.direct, profile.times), (profile.local, profile.local_times))
+              if group]  # fmt: skip
+    trained = [job for group, _ in rivals for job in group.jobs()]
     plain = [] if profile.regression else [profile.direct.twin()]
     network, regression = profile.network or trained[0], profile.regression or plain[0]
     blur = refining.learnt_blur(network, profile.pictures.blur)
@@ -169,9 +184,9 @@ def jobs(profile: Profile) -> list[Job]:
         restored += predictions
         judged += [refining.judge_job(*group, by) for group in groups if by]
     timed = [
-        Job.create(quality_over_steps, **refining.job_on(job, profile.direct.pictures), times=profile.times,
-                   measures=lpips)
-        for job in trained
+        Job.create(quality_over_steps, **refining.job_on(job, group.pictures), times=times, measures=lpips)
+        for group, times in rivals
+        for job in group.jobs()
     ]  # fmt: skip
     return [*trained, *plain, *restored, *timed, *judged]
 
@@ -184,25 +199,33 @@ def quality_over_steps(
 
     Values: `names`, `parameters`; for each T, `macs` of a sample of the last picture, `seconds` of a sample, of the
     processor where there is no GPU, and for each of the names `psnr`, `texture` and, where it is among the measures,
-    LPIPS.
+    LPIPS; `blurry`, these scores of the blurry pictures.
     """
     model, chosen = refining.open_network(context, network), from_settings(Pictures, pictures)
     pairs = dict(list(blurred(chosen).items())[:: len(set(chosen.blur.kinds))])
     values: dict[str, Any] = {name: [] for name in ("macs", "seconds", "psnr", TEXTURE, *measures)}
     clock = refining.clock(context)
+
+    def score(estimate: Tensor, x: Tensor) -> dict[str, float]:
+        learned = {name: metrics.lpips(estimate, x).item() for name in measures}
+        return refining.score(estimate, x) | learned
+
+    def by_measure(scored: list[dict[str, float]]) -> dict[str, list[float]]:
+        return {name: [scores[name] for scores in scored] for name in ("psnr", TEXTURE, *measures)}
+
     for steps in times:
         scored, seconds = [], 0.0
         for y, x in pairs.values():
             started = clock()
             estimate = refine(model, y, strided(TRAINING, steps), device=context.device).samples[:, 0]
             seconds += clock() - started
-            learned = {name: metrics.lpips(estimate, x).item() for name in measures}
-            scored.append(refining.score(estimate, x) | learned)
-        for name in ("psnr", TEXTURE, *measures):
-            values[name].append([scores[name] for scores in scored])
+            scored.append(score(estimate, x))
+        for name, scores in by_measure(scored).items():
+            values[name].append(scores)
         values["macs"].append(refining.multiply_adds(model, y.shape, steps))
         values["seconds"].append(seconds / len(pairs))
-    return values | {"names": list(pairs), "parameters": count_parameters(model)}, {}
+    blurry = by_measure([score(y, x) for y, x in pairs.values()])
+    return values | {"names": list(pairs), "parameters": count_parameters(model), "blurry": blurry}, {}
 
 
 # Results
