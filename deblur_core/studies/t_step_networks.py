@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deblur_core.runs import Result
+from deblur_core.runs.job import canonical
 from deblur_core.studies import learning, refining
 from deblur_core.studies.claims import Comparison, Evidence, paired
 from deblur_core.studies.refining import LPIPS, MEASURES, TEXTURE
@@ -37,13 +38,14 @@ def in_units(runs: list[Result]) -> Arms:
 
 
 def _by_seed(runs: list[Result], arm: Callable[[dict[str, Any]], bool | None]) -> Arms:
-    """Seeds of which there are both arms; a design is in no arm where `arm` says None."""
-    found: Arms = {}
+    """Seeds of which there are both arms, trained alike; a design is in no arm where `arm` says None."""
+    found: dict[Any, dict[bool, Result]] = {}
     for run in runs:
         trained = run.job.settings["network"]["settings"]
+        alike = canonical([trained["pictures"], trained["settings"], trained["design"].get("velocity")])
         if (which := arm(trained["design"])) is not None:
-            found.setdefault(trained["seed"], {})[which] = run
-    return {seed: arms for seed, arms in found.items() if len(arms) == 2}
+            found.setdefault((alike, trained["seed"]), {})[which] = run
+    return {seed: arms for (_, seed), arms in found.items() if len(arms) == 2}
 
 
 def means(run: Result, measure: str) -> list[float]:
@@ -51,8 +53,13 @@ def means(run: Result, measure: str) -> list[float]:
     return [float(np.mean(scores)) for scores in run.values[measure]]
 
 
-def blurry_psnr(run: Result, trained: list[Result]) -> float | None:
-    """In dB, mean over the pictures that this run restored, before it did; None where no training has scored them."""
+def of_the_blurry(run: Result, measure: str, trained: list[Result]) -> float | None:
+    """Mean over the pictures that this run restored, before it did; None where neither it nor a training, which has
+    PSNR alone, has scored them."""
+    if "blurry" in run.values:
+        return float(np.mean(run.values["blurry"][measure]))
+    if measure != "psnr":
+        return None
     pictures = run.job.settings["network"]["settings"]["pictures"]
     for made in of_task(trained, refining.train_refinement, pictures=pictures):
         known = dict(zip(made.values["names"], made.values["blurry"], strict=True))
@@ -64,17 +71,22 @@ def blurry_psnr(run: Result, trained: list[Result]) -> float | None:
 # Quality against time
 
 
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Costs that rise, and the distances, the lower the better, that they reach."""
+class Curve(NamedTuple):
+    """Costs that rise, and the distances, the lower the better, that they reach; whole: nothing costs less than the
+    first."""
+
+    costs: Sequence[float]
+    reached: Sequence[float]
+    whole: bool = False
 
 
 def cost_of(distance: float, curve: Curve) -> tuple[float, float]:
     """What it takes to get as near as `distance`, at least and at most: where the curve first crosses it, straight
-    between logarithms of costs. A curve that begins as near might have done it for less than its first cost; one that
-    never gets there costs infinitely much."""
-    costs, reached = curve
+    between logarithms of costs. A curve that begins as near might have done it for less than its first cost, unless it
+    is whole; one that never gets there costs infinitely much."""
+    costs, reached, whole = curve
     if reached[0] <= distance:
-        return 0.0, costs[0]
+        return costs[0] if whole else 0.0, costs[0]
     for i in range(1, len(costs)):
         if reached[i] <= distance:
             share = (reached[i - 1] - distance) / (reached[i - 1] - reached[i])
@@ -85,7 +97,7 @@ def cost_of(distance: float, curve: Curve) -> tuple[float, float]:
 
 def speed_up(ours: Curve, theirs: Curve) -> tuple[float, float]:
     """How many times less we pay for the best quality that both reach, at least and at most."""
-    both = max(min(ours[1]), min(theirs[1]))
+    both = max(min(ours.reached), min(theirs.reached))
     (our_least, our_most), (their_least, their_most) = cost_of(both, ours), cost_of(both, theirs)
     return their_least / our_most, their_most / our_least if our_least else math.inf
 
@@ -96,7 +108,7 @@ def quality_of(run: Result) -> str:
 
 
 def curve_of(run: Result, cost: str = "macs") -> Curve:
-    return run.values[cost], means(run, quality_of(run))
+    return Curve(run.values[cost], means(run, quality_of(run)), whole=run.job.settings["times"][0] == 1)
 
 
 # Tables
@@ -125,22 +137,29 @@ def _time_table(found: Arms, trained: list[Result]) -> Table | None:
         f"{len(first[True].values['names'])} blurry pictures, one sample each; {with_predictor:,} parameters with "
         f"predictor and {without:,} without, {_training(found)}. As in the paper, the denoiser is half as wide as the "
         "one that has no predictor to rely on, so that a step costs a quarter. Time: of a sample, against the fastest "
-        f"of the seed.{_of_the_blurry(first[True], trained)}"
+        f"of the seed.{_level(first[True], trained)}"
     )
     columns = ("seed", "network", "T", "G multiply-adds a sample", "time", "PSNR (dB)", "texture distance", LPIPS)
     return Table("Quality against cost", columns, cells, caption)
 
 
 def _training(found: Arms) -> str:
-    """How both networks were trained."""
-    design = next(iter(found.values()))[True].job.settings["network"]["settings"]["design"]
-    own = ", the predictor also by a loss of its own, which the paper's has not" if design["predictor_weight"] else ""
-    return f"trained on the same pictures for as many steps{own}"
+    """How both networks were trained, and what theirs is and the paper's is not."""
+    network = next(iter(found.values()))[True].job.settings["network"]["settings"]
+    design, blur = network["design"], network["pictures"]["blur"]
+    notes = [
+        f"trained on the same pictures, {blur['shortest']:g} to {blur['size']} px of motion, for as many steps",
+        "the predictor also by a loss of its own, which the paper's has not" if design["predictor_weight"] else "",
+        "both denoisers give the velocity, of which the paper says nothing" if design.get("velocity") else "",
+    ]
+    return ", ".join(filter(None, notes))
 
 
-def _of_the_blurry(run: Result, trained: list[Result]) -> str:
-    level = blurry_psnr(run, trained)
-    return "" if level is None else f" The blurry pictures themselves have {level:.2f} dB."
+def _level(run: Result, trained: list[Result]) -> str:
+    levels = {name: of_the_blurry(run, name, trained) for name in ("psnr", LPIPS) if name in run.values}
+    known = {name: rounded(level, MEASURES[name][1]) for name, level in levels.items() if level is not None}
+    said = " and ".join(f"{level} dB" if name == "psnr" else f"{name} {level}" for name, level in known.items())
+    return f" The blurry pictures themselves have {said}." if said else ""
 
 
 def _units_table(found: Arms, trained: list[Result]) -> Table | None:
@@ -162,7 +181,7 @@ def _units_table(found: Arms, trained: list[Result]) -> Table | None:
         "against cost. A unit for every place: what the local contrast of the initial prediction lets expect of the "
         "residual (`expected_residual`), to keep noise from being taken for texture where the picture is smooth; the "
         f"predictor then learns from its own loss alone. Not in the paper. Right: how much lower {LPIPS} is, with a "
-        f"95 % interval over pictures or over seeds, whichever is wider.{_of_the_blurry(local[0], trained)}"
+        f"95 % interval over pictures or over seeds, whichever is wider.{_level(local[0], trained)}"
     )
     columns = ("T", "one unit everywhere", "a unit for every place", "lower by [95 %]")
     return Table("Residuals in units of the local contrast", columns, cells, caption)
@@ -182,13 +201,15 @@ def _time_figure(found: Arms) -> Figure:
     for seed, arms in found.items():
         for run, color, label in ((arms[True], PALETTE[0], "predict and refine"),
                                   (arms[False], PALETTE[1], "no predictor")):  # fmt: skip
-            macs, quality = curve_of(run)
+            macs, quality, _ = curve_of(run)
             costs = np.divide(macs, 1e9)
             axes.plot(costs, quality, "o-", color=color, markersize=3, label=label if seed == first else None)
             if seed == first:
                 for steps, *place in zip(run.job.settings["times"], costs, quality, strict=True):
                     axes.annotate(str(steps), place, xytext=(3, 3), textcoords="offset points", fontsize=6.5,
                                   color=color)  # fmt: skip
+    if (level := of_the_blurry(run, quality_of(run), [])) is not None:
+        axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":", label="blurry pictures")
     axes.set(xscale="log", xlabel="G multiply-adds of a sample", ylabel=refining.axis_label(quality_of(run)))
     axes.legend()
     caption = (
@@ -219,12 +240,13 @@ def _time_evidence(found: Arms, trained: list[Result]) -> Evidence:
         for name, cost in (("multiply-adds", "macs"), ("seconds", "seconds"))
     }
     measured = all(least == most for bounds in ratios.values() for least, most in bounds)
-    blurry = blurry_psnr(first[True], trained)
+    quality = quality_of(first[True])
+    blurry = of_the_blurry(first[True], quality, trained)
     spoilt = [label for label, which in (("with", True), ("without", False)) if blurry is not None
-              and all(max(means(arms[which], "psnr")) < blurry for arms in found.values())]  # fmt: skip
+              and all(min(means(arms[which], quality)) > blurry for arms in found.values())]  # fmt: skip
     reasons = [
         "" if measured else "at equal quality a network is in its fewest steps, and might have done with less",
-        f"{' and '.join(spoilt)} a predictor no number of steps is as good here as the blurry pictures, in PSNR"
+        f"{' and '.join(spoilt)} a predictor no number of steps is as good here as the blurry pictures, in {quality}"
         if spoilt
         else "",
         _reduced(found),
@@ -236,7 +258,7 @@ def _time_evidence(found: Arms, trained: list[Result]) -> Evidence:
     counts = " against ".join(f"{first[which].values['parameters']:,}" for which in (True, False))
     return Evidence(
         comparisons,
-        ours=f"to equal {quality_of(first[True])} {known or 'no cost was measured'}, with {counts} parameters",
+        ours=f"to equal {quality} {known or 'no cost was measured'}, with {counts} parameters",
         reduced="; ".join(filter(None, reasons)),
     )
 

@@ -125,6 +125,28 @@ def test_a_batch_is_its_pictures_one_by_one():
     assert not torch.allclose(network.estimate_noise(z, levels.flip(0), y), together, atol=1e-4)
 
 
+def test_velocity_is_what_turns_signal_and_noise_into_one_another():
+    """z_t = cos φ z + sin φ ε with √ᾱ = cos φ, so that its derivative by φ is v = cos φ ε − sin φ z."""
+    network = Refinement(replace(TINY, velocity=True))
+    z, noise = torch.randn(2, 4, 3, 8, 8, generator=generator(), dtype=torch.float64)
+    alpha_bar = torch.tensor([0.02, 0.3, 0.9, 0.999], dtype=torch.float64)[:, None, None, None]
+    angle = alpha_bar.sqrt().acos()
+
+    def noisy(angle):
+        return add_noise(z, angle.cos().square(), noise)
+
+    velocity = (noisy(angle + 1e-6) - noisy(angle - 1e-6)) / 2e-6
+    assert torch.allclose(network.noise_of(velocity, noisy(angle), alpha_bar), noise, atol=1e-7)
+    assert Refinement(TINY).noise_of(velocity, noisy(angle), alpha_bar) is velocity
+
+
+def test_with_velocity_the_untrained_denoiser_takes_what_stands_out_from_a_residual_of_unit_power_for_noise():
+    network, z = Refinement(replace(TINY, velocity=True)), pictures(2, 3, 8, 8)
+    levels = torch.tensor([0.2, 0.9])
+    assert torch.allclose(network.estimate_noise(z, levels, z), (1 - levels)[:, None, None, None].sqrt() * z)
+    assert not any(PRESETS[name].velocity for name in PRESETS)
+
+
 def test_noise_level_tells_small_noise_apart_and_holds_beyond_training():
     def at(alpha_bar):
         return model().estimate_noise(pictures(1, 3, 8, 8), torch.tensor([alpha_bar]), pictures(1, 3, 8, 8, seed=1))

@@ -1,7 +1,7 @@
 """Jobs are data with stable keys; running one depends on nothing else; checkpoints are exact or refused."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,20 @@ def test_one_key_for_one_work():
 class Outer:
     inner: Recipe
     size: int = 1
+
+
+@dataclass(frozen=True)
+class Grown(Recipe):
+    average: float = field(default=0.0, metadata={"later": True})
+
+
+def test_a_field_that_came_later_leaves_the_keys_of_earlier_results_alone():
+    def key(recipe):
+        return Job.create(toy_tasks.noise, seed=1, size=Outer(recipe)).key
+
+    assert key(Grown()) == key(Recipe()) != key(Grown(average=0.9))
+    job = Job.create(toy_tasks.noise, seed=1, size=Grown(average=0.9))
+    assert from_settings(Grown, job.settings["size"]) == Grown(average=0.9)
 
 
 def test_dataclasses_come_back_from_settings_as_they_went():

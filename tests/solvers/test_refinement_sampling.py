@@ -1,5 +1,7 @@
 """Sampling by predict and refine: exact where the denoiser is, and each sample by its own seed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +14,13 @@ from deblur_core.solvers.refinement import Restored, diffuse_back, refine
 
 SCHEDULE = linear_schedule(6, 0.9)
 MEAN, SPREAD = 0.3, 0.5
+
+
+def with_design(model, **options):
+    """The same weights in another design."""
+    other = Refinement(replace(model.design, **options))
+    other.load_state_dict(model.state_dict())
+    return other
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +98,9 @@ def test_a_start_far_from_noise_gives_a_wrong_spread():
 # Algorithm 1 with networks
 
 
-def test_algorithm_1_by_hand(model):
+@pytest.mark.parametrize("velocity", [False, True])
+def test_algorithm_1_by_hand(model, velocity):
+    model = with_design(model, velocity=velocity)
     y, generator = pictures(height=8, width=8), torch.Generator().manual_seed(5)
     alphas, bars = 1 - SCHEDULE.betas, SCHEDULE.alpha_bars
     with torch.no_grad():

@@ -14,6 +14,7 @@ from deblur_core.studies import t_step_networks as networks
 from deblur_core.studies import t_step_tradeoff as tradeoff
 from deblur_core.studies.claims import verdict
 from deblur_core.studies.study import of_task
+from deblur_core.studies.t_step_networks import Curve
 
 STUDY = studies.get("t_step_tradeoff")
 OVERNIGHT = tradeoff.PROFILES["overnight"]
@@ -28,34 +29,37 @@ def test_error_of_averages_falls_on_a_line_over_one_by_n():
 
 
 def test_a_curve_moved_to_the_right_is_that_many_times_slower():
-    costs, quality = [1.0, 10.0, 100.0], [0.5, 0.3, 0.2]
-    slower = ([3 * cost for cost in costs], quality)
-    assert networks.speed_up((costs, quality), slower) == pytest.approx((3, 3))
-    assert networks.speed_up(slower, (costs, quality)) == pytest.approx((1 / 3, 1 / 3))
+    curve = Curve([1.0, 10.0, 100.0], [0.5, 0.3, 0.2])
+    slower = Curve([3 * cost for cost in curve.costs], curve.reached)
+    assert networks.speed_up(curve, slower) == pytest.approx((3, 3))
+    assert networks.speed_up(slower, curve) == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_curves_are_compared_where_both_have_been():
     """One that never gets as good is compared at its own best."""
     costs = [1.0, 2.0, 4.0]
-    assert networks.speed_up((costs, [0.7, 0.5, 0.1]), (costs, [0.6, 0.55, 0.5])) == pytest.approx((2, 2))
-    assert networks.cost_of(0.4, (costs, [0.5, 0.3, 0.1])) == pytest.approx((math.sqrt(2),) * 2)
-    assert networks.cost_of(0.05, (costs, [0.5, 0.3, 0.1])) == (math.inf, math.inf)
-    assert max(networks.cost_of(0.3, (costs, [0.5, 0.2, 0.4]))) < 2, "what was reached stays reached"
+    ours, theirs = Curve(costs, [0.7, 0.5, 0.1]), Curve(costs, [0.6, 0.55, 0.5])
+    assert networks.speed_up(ours, theirs) == pytest.approx((2, 2))
+    assert networks.cost_of(0.4, Curve(costs, [0.5, 0.3, 0.1])) == pytest.approx((math.sqrt(2),) * 2)
+    assert networks.cost_of(0.05, Curve(costs, [0.5, 0.3, 0.1])) == (math.inf, math.inf)
+    assert max(networks.cost_of(0.3, Curve(costs, [0.5, 0.2, 0.4]))) < 2, "what was reached stays reached"
 
 
 def test_a_curve_that_begins_at_equal_quality_bounds_the_ratio_on_its_side_alone():
     """Cheaper points that nobody measured may lie anywhere below its first cost, so they must not change the answer."""
-    early, late = ([1.0, 2.0], [0.2, 0.1]), ([3.0, 6.0], [0.4, 0.2])
+    early, late = Curve([1.0, 2.0], [0.2, 0.1]), Curve([3.0, 6.0], [0.4, 0.2])
     assert networks.speed_up(early, late) == (6.0, math.inf), "at least"
     assert networks.speed_up(late, early) == (0.0, pytest.approx(1 / 6)), "at most"
-    rising = ([2.2, 4.4], [0.58, 0.7])
-    assert networks.speed_up(([1.0, 2.0], [0.2, 0.3]), rising) == (0.0, math.inf), "both in their fewest steps"
+    rising = Curve([2.2, 4.4], [0.58, 0.7])
+    assert networks.speed_up(Curve([1.0, 2.0], [0.2, 0.3]), rising) == (0.0, math.inf), "both in their fewest steps"
+    assert networks.speed_up(early._replace(whole=True), late) == (6.0, 6.0), "there is nothing cheaper than T = 1"
+    assert networks.speed_up(late, early._replace(whole=True)) == pytest.approx((1 / 6, 1 / 6))
 
 
 @pytest.mark.parametrize("profile", studies.PROFILES)
 def test_every_schedule_may_start_from_noise(profile):
     size = tradeoff.PROFILES[profile]
-    for schedule in (*size.grid, size.few, *((steps, None) for steps in size.times)):
+    for schedule in (*size.grid, size.few, *((steps, None) for steps in (*size.times, *size.local_times))):
         assert tradeoff.ends_in_noise(schedule)
     assert not tradeoff.ends_in_noise((10, 0.02))
 
@@ -73,11 +77,14 @@ def test_jobs_are_different_and_judges_come_last(profile):
             count = {"held out": 3, "Kodak24": 24, "elsewhere": 8}[sources[0]]
             assert job.settings["parts"] <= count * len(job.settings["pictures"]["blur"]["kinds"]), "no part is empty"
     if size := tradeoff.PROFILES[profile].direct:
-        with_predictor, without, *local = size.designs
+        with_predictor, without = size.designs
+        assert tradeoff.PROFILES[profile].times[0] == 1
         assert with_predictor.predictor_width == 2 * with_predictor.denoiser_width or profile == "smoke"
         assert without.predictor_width == 0 and without.denoiser_width >= with_predictor.predictor_width
-        in_units = replace(with_predictor, residual_scale=None, predictor_weight=100.0)
-        assert local == ([] if profile == "paper" else [in_units])
+        assert with_predictor.velocity == without.velocity == (profile != "paper")
+    if size := tradeoff.PROFILES[profile].local:
+        one_unit, in_units = size.designs
+        assert in_units == replace(one_unit, residual_scale=None, predictor_weight=100.0)
 
 
 def test_what_needs_weights_of_others_is_left_out_where_they_are_missing(monkeypatch):
@@ -94,14 +101,15 @@ NAMES = [f"kodim{i:02}, {kind}" for i in range(1, 13) for kind in ("shake", "x")
 
 
 def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25), faster=4.0, seeds=3,
-            parameters=30_000_000, restored=30.0):  # fmt: skip
+            parameters=30_000_000, blurry=0.3, times=OVERNIGHT.times):  # fmt: skip
     """Results at overnight's sizes: PSNR in dB; LPIPS of a sample, of averages, of regression; how many times fewer
-    steps a network with predictor needs; seeds, sizes and dB of the networks timed, whose blurry pictures have 25."""
+    steps a network with predictor needs; seeds, sizes and T of the networks timed, and LPIPS of their blurry pictures,
+    where theirs is 0.2."""
     random = np.random.default_rng(0)
     noise = random.normal(size=len(NAMES)) / 20
     difficulty = np.arange(len(NAMES)) / 3
     found, kinds = [], {}
-    for job in STUDY.jobs(OVERNIGHT):
+    for job in STUDY.jobs(replace(OVERNIGHT, times=times)):
         name, settings = job.task.rpartition(":")[2], job.settings
         values = {"names": NAMES}
         if name == "restore":
@@ -126,15 +134,19 @@ def made_up(single=27.0, averaged=29.0, regression=28.8, lpips=(0.10, 0.20, 0.25
             values |= {refining.LPIPS: list(level + noise / 50), refining.NIQE: list(4 + 10 * level + noise),
                        refining.KID: [level / 10, 0.001]}  # fmt: skip
         elif name == "quality_over_steps":
-            settings = settings["network"]["settings"]
+            times, settings = settings["times"], settings["network"]["settings"]
             if settings["seed"] >= seeds:
                 continue
-            quality = [0.5, 0.4, 0.3, 0.25, 0.2] if settings["design"]["residual_scale"] else [0.5, 0.4, 0.2, 0.1, 0.05]
+            quality = np.geomspace(0.5, 0.2 if settings["design"]["residual_scale"] else 0.05, len(times))
             cost = 1.0 if settings["design"]["predictor_width"] else faster
-            costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in OVERNIGHT.times]
+            costs = [cost * steps * (1 + 0.02 * settings["seed"]) for steps in times]
+            if "velocity" in settings["design"]:  # what was recorded before that has no scores of the blurry pictures
+                values["blurry"] = {key: [blurry] * len(NAMES) for key in ("texture", refining.LPIPS)} | {
+                    "psnr": [25.0] * len(NAMES)
+                }
             values |= {"macs": costs, "seconds": costs, "parameters": parameters}
             values |= {key: [[value] * len(NAMES) for value in quality] for key in ("texture", refining.LPIPS)}
-            values["psnr"] = [[restored - value] * len(NAMES) for value in quality]
+            values["psnr"] = [[30 - value] * len(NAMES) for value in quality]
         elif settings["design"]["predictor_width"]:
             values |= {"psnr": [28.0] * len(NAMES), "last": [28.0] * len(NAMES), "blurry": [25.0] * len(NAMES)}
         else:
@@ -194,12 +206,16 @@ def test_speed_is_told_in_times():
 
 
 def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed():
-    evidence = STUDY.evidence(made_up(restored=20.0))["C3.8"]
+    evidence = STUDY.evidence(made_up(blurry=0.1))["C3.8"]
     assert not any(np.isfinite(comparison.low) for comparison in evidence.comparisons)
     assert "with and without a predictor no number of steps is as good here as the blurry" in evidence.reduced
-    tables = {table.title: table for table in STUDY.tables(made_up(restored=20.0))}
-    for title in ("Quality against cost", "Residuals in units of the local contrast"):
-        assert "The blurry pictures themselves have 25.00 dB" in tables[title].caption
+    assert "blurry" not in STUDY.evidence(made_up(blurry=0.3))["C3.8"].reduced
+    tables = {table.title: table for table in STUDY.tables(made_up(blurry=0.1))}
+    for title, level in (
+        ("Quality against cost", "25.00 dB and LPIPS (AlexNet) 0.100."),
+        ("Residuals in units of the local contrast", "25.00 dB."),
+    ):
+        assert f"The blurry pictures themselves have {level}" in tables[title].caption
 
 
 @pytest.mark.parametrize(
@@ -212,15 +228,10 @@ def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed()
 )
 def test_what_fewer_steps_might_have_done_leaves_the_speed_open(ours, theirs, said, effect):
     """Both networks are measured in the same few numbers of steps, a step of theirs at 4 times the cost."""
-    results = made_up(faster=4.0)
-    for run in results:
-        if run.job.task.endswith(":quality_over_steps") and run.job.settings["network"]["settings"]["design"][
-            "residual_scale"
-        ]:
-            own = run.job.settings["network"]["settings"]["design"]["predictor_width"] > 0
-            first = run.values["macs"][0]
-            run.values["macs"] = run.values["seconds"] = [first, 2 * first]
-            run.values[refining.LPIPS] = [[value] * len(NAMES) for value in (ours if own else theirs)]
+    results = made_up(faster=4.0, times=(5, 10), blurry=1.0)
+    for arms in networks.timed(of_task(results, tradeoff.quality_over_steps)).values():
+        for run, reached in ((arms[True], ours), (arms[False], theirs)):
+            run.values[refining.LPIPS] = [[value] * len(NAMES) for value in reached]
     evidence = STUDY.evidence(results)["C3.8"]
     assert said in evidence.ours and "might have done with less" in evidence.reduced
     assert not any(np.isfinite(comparison.low) for comparison in evidence.comparisons)
@@ -308,10 +319,10 @@ def test_units_of_the_residual_are_compared_picture_by_picture_and_timed_nowhere
     found = networks.in_units(runs)
     assert set(found) == {0, 1, 2}
     (table,) = [table for table in STUDY.tables(results) if table.title == "Residuals in units of the local contrast"]
-    assert [row[0] for row in table.rows] == list(OVERNIGHT.times)
+    assert [row[0] for row in table.rows] == list(OVERNIGHT.local_times)
     assert table.rows[-1][1:3] == ("29.80 / 0.200", "29.95 / 0.050")
     assert table.rows[-1][3].startswith("+0.150")
     trained = [run.job.settings["network"]["settings"]["design"] for arms in networks.timed(runs).values()
                for run in arms.values()]  # fmt: skip
-    assert trained and all(design["residual_scale"] for design in trained)
+    assert trained and all(design["residual_scale"] and design["velocity"] for design in trained)
     assert not networks.in_units([run for run in runs if run.job not in {arms[True].job for arms in found.values()}])
