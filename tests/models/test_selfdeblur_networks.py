@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from deblur_core.models.counting import count_macs, count_parameters
 from deblur_core.models.selfdeblur import (
     BatchNorm,
+    Concatenate,
     ConvolutionalKernelNetwork,
     ImageNetwork,
     KernelNetwork,
     NonLocal,
+    Scale,
     UnbiasedConv,
     draw_image_input,
     initialize,
@@ -102,3 +104,67 @@ def test_initialisation_follows_its_generator_alone():
     assert weights.abs().max() <= 1 / 20
     assert weights.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.02)  # PyTorch's own default
     assert weights.mean().item() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_scale_by_hand():
+    scale = initialize(Scale(3, 4, 2, inner=None, attends=False), generator()).double()
+    z = torch.randn(1, 3, 9, 12, generator=generator(1)).double()
+
+    def standardised(features):
+        variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+        return (features - mean) / (variance + 1e-5).sqrt()
+
+    def activated(features):
+        normal = standardised(features)
+        return torch.where(normal < 0, 0.2 * normal, normal)
+
+    def mirrored(features, layer, stride=1):
+        return F.conv2d(F.pad(features, (1, 1, 1, 1), "reflect"), layer.weight, stride=stride)
+
+    deep = activated(mirrored(activated(mirrored(z, scale.down[0], 2)), scale.refine[0]))
+    deep = F.interpolate(deep, scale_factor=2, mode="bilinear", align_corners=False)[..., :9, :12]
+    both = torch.cat((activated(F.conv2d(z, scale.skip[0].weight)), deep), 1)
+    merged = activated(mirrored(standardised(both), scale.merge[1]))
+    expected = activated(F.conv2d(merged, scale.merge[4].weight))
+    assert torch.allclose(scale(z), expected, atol=1e-9)
+
+
+def test_concatenation_gives_every_part_its_own_gradient():
+    parts = [torch.rand(1, channels, 4, 5, requires_grad=True) for channels in (2, 3, 5)]
+    weight = torch.rand(1, 10, 4, 5)
+    joined = Concatenate.apply(*parts)
+    assert torch.equal(joined, torch.cat(parts, 1))
+    gradients = torch.autograd.grad((joined * weight).sum(), parts)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, weight.split((2, 3, 5), 1), strict=True))
+
+
+def test_a_kernel_network_by_hand():
+    network = initialize(KernelNetwork(3, 1, hidden_width=20), generator()).double()
+    first, last = network.hidden[0], network.to_kernel
+    with torch.no_grad():
+        first.weight.mul_(1000)  # beyond ReLU6's ends
+    z = network.draw_input(generator(1)).double()
+    hidden = first.weight @ z + first.bias
+    assert hidden.min() < 0 and hidden.max() > 6
+    shares = (last.weight @ hidden.clamp(0, 6) + last.bias).exp()
+    assert torch.allclose(network(z), (shares / shares.sum()).reshape(1, 3, 3).float(), atol=1e-6)
+
+
+def test_inputs_are_uniform_up_to_a_tenth():
+    for z in (
+        draw_image_input(9, 12, generator()),
+        KernelNetwork(5).draw_input(generator()),
+        ConvolutionalKernelNetwork(5, 8, 2).draw_input(generator()),
+    ):
+        assert 0 <= z.min() < 0.005 and 0.095 < z.max() <= 0.1
+        assert z.mean().item() == pytest.approx(0.05, abs=0.006)
+
+
+def test_a_kernel_is_halved_until_two_pixels_are_left_and_five_times_at_most():
+    networks = [ConvolutionalKernelNetwork(side, 4, 2) for side in (3, 5, 27, 75)]
+    assert [sum(isinstance(layer, Scale) for layer in network.modules()) for network in networks] == [1, 2, 4, 5]
+
+
+def test_only_the_coarser_scales_attend_to_all_of_the_picture():
+    scales = [layer for layer in ImageNetwork(4, 2, nonlocal_from=2).modules() if isinstance(layer, Scale)]
+    assert [isinstance(scale.nonlocal_block, NonLocal) for scale in scales] == [False, False, True, True, True]
