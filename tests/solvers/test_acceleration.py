@@ -2,17 +2,19 @@
 
 import gc
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import linear_schedule
 from deblur_core.models.refinement import Design, Refinement
 from deblur_core.runs import computes_in_bfloat16
 from deblur_core.solvers import acceleration, refinement, selfdeblur, untrained
-from deblur_core.solvers.acceleration import Bfloat16, arithmetic
+from deblur_core.solvers.acceleration import Bfloat16, Captured, arithmetic
 from deblur_core.solvers.refinement import refine
 from deblur_core.studies import pairs
 
@@ -65,3 +67,57 @@ def test_the_memory_of_a_run_is_free_as_soon_as_it_is_over(monkeypatch):
 def test_other_formats_are_refused():
     with pytest.raises(UsageError, match="no precision 'float16'"):
         arithmetic("float16", "cpu")
+
+
+class Normalised(nn.Module):
+    """A convolution in front of batch normalisation, and a layer that nothing uses."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)
+        self.unused = nn.Linear(1, 1)
+
+    def forward(self, z):
+        return self.norm(self.conv(z))
+
+
+def test_a_twin_rounds_the_present_weights_and_gives_back_the_gradients_of_one_pass():
+    network = Normalised()
+    twin, z = Bfloat16(network), torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for _ in range(2):
+        with torch.no_grad():
+            network.norm.bias += 0.3  # which no gradient here depends on
+        drawn = twin(z)
+        assert drawn.dtype == torch.bfloat16 and torch.equal(twin.twin.norm.bias, network.norm.bias)
+        (drawn.float() * z).sum().backward()
+        twin.return_gradients()
+        gradients.append([parameter.grad.clone() for parameter in (*network.conv.parameters(), network.norm.weight)])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True)), "the second pass adds nothing to the first"
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert {weight.dtype for weight in twin.twin.norm.parameters()} == {torch.float32}
+    assert network.norm.weight.grad.dtype == network.conv.weight.grad.dtype == torch.float32
+    assert network.unused.weight.grad is None
+
+
+def test_a_function_is_called_eagerly_then_recorded_once_and_replayed_from_then_on(monkeypatch):
+    said = []
+
+    def say(what):
+        said.append(f"{what}, {'locked' if Captured.lock.locked() else 'free'}")
+
+    class Graph:
+        def replay(self):
+            say("replay")
+
+    @contextmanager
+    def recording(graph, **options):
+        said.append("record")
+        yield
+
+    for name, stand_in in (("CUDAGraph", Graph), ("graph", recording), ("current_stream", lambda: None)):
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    captured = Captured(eager_calls=2)
+    for _ in range(4):
+        captured(lambda: say("call"))
+    assert said == ["call, locked", "call, locked", "record", "call, locked", "replay, free", "replay, free"]

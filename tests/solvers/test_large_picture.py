@@ -90,6 +90,24 @@ def test_the_window_has_the_edges():
     assert rows.start <= 70 and rows.stop >= 110 and columns.start <= 150 and columns.stop >= 190
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "seen"),
+    [(50, 100, (50, 50)), (50, 99, (50, 99)), (49, 300, (49, 300)), (300, 49, (300, 49)), (300, 51, (50, 50))],
+)
+def test_a_window_is_chosen_among_two_or_more(height, width, seen):
+    luma = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0))
+    rows, columns = place(luma, 50)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == seen
+
+
+def test_colours_beyond_black_and_white_are_cut_and_the_others_have_the_new_luma():
+    y = torch.tensor([0.8, 0.4, 0.3]).reshape(1, 3, 1, 1).expand(1, 3, 4, 5)
+    dark, middle, bright = (large_picture.recolour(torch.full((1, 1, 4, 5), luma), y) for luma in (0.1, 0.4, 0.9))
+    assert dark.min() == 0 and bright.max() == 1
+    torch.testing.assert_close(luma_of(middle), torch.full((1, 1, 4, 5), 0.4), rtol=0, atol=1e-3)
+    torch.testing.assert_close(middle[:, 0] - middle[:, 1], y[:, 0] - y[:, 1], rtol=0, atol=1e-3)
+
+
 def test_pixels_left_out_do_not_matter():
     generator = torch.Generator().manual_seed(0)
     y, k = torch.rand(1, 1, 40, 48, generator=generator), blur.psf.gaussian(5, 1.0)

@@ -8,7 +8,7 @@ import torch
 from deblur_core.errors import UsageError
 from deblur_core.models.diffusion import TRAINING, add_noise, linear_schedule, strided
 from deblur_core.models.refinement import Design, Refinement, preset
-from deblur_core.solvers import acceleration, refinement_benchmark
+from deblur_core.solvers import acceleration, refinement, refinement_benchmark
 from deblur_core.solvers.acceleration import usual
 from deblur_core.solvers.refinement import Restored, diffuse_back, refine
 
@@ -154,6 +154,17 @@ def test_pictures_are_predicted_a_batch_at_a_time(model):
     parts = refine(model, pictures(5), SCHEDULE, batch=2, precision="float32")
     hook.remove()
     assert sizes == [5, 2, 2, 1] and torch.allclose(parts.initial, together.initial, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "sizes"), [(3 * 8 * 16, [3, 2]), (1, [1] * 5)])
+def test_as_many_pictures_are_predicted_at_a_time_as_have_the_pixels(model, pixels, sizes, monkeypatch):
+    monkeypatch.setitem(refinement.PIXELS, "cpu", pixels)
+    seen = []
+    hook = model.predictor.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    restored = refine(model, pictures(5, 8, 16), SCHEDULE, precision="float32")
+    hook.remove()
+    assert seen == sizes
+    assert not (restored.initial.requires_grad or restored.samples.requires_grad), "no gradient is kept in memory"
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 8), (16, 16), (17, 3)])
