@@ -1,5 +1,6 @@
 """The optimisation: what it promises about randomness, resumption, constraints and its input."""
 
+import copy
 import warnings
 import weakref
 from dataclasses import replace
@@ -7,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from deblur_core import blur, data
 from deblur_core.errors import DeblurError, UsageError
+from deblur_core.models.selfdeblur import NonLocal
 from deblur_core.runs import Checkpoint
 from deblur_core.solvers import selfdeblur, untrained
 from deblur_core.solvers.selfdeblur import RECIPES, Recipe, check_input, deblur, estimate_cost
@@ -23,6 +26,10 @@ TINY = Recipe(
 @pytest.fixture(scope="module")
 def y():
     return data.crop(data.load("builtin", "im1_kernel3"), 48).blurry
+
+
+def begun(y, seed=0, **changes):
+    return selfdeblur.optimisation(y, 9, replace(TINY, **changes), seed, "cpu")
 
 
 def same(a, b):
@@ -87,6 +94,79 @@ def test_alternating_moves_the_kernel_with_the_picture_already_moved(y):
     assert any(not torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
+def test_learning_rates_are_halved_where_the_recipe_says(y):
+    run, rates = begun(y, iterations=4, halve_at=(0.5, 0.75)), []
+    for _ in range(4):
+        run.step()
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in run.optimizers])
+    assert rates == [[0.02 * part, 5e-4 * part] for part in (1, 1, 0.5, 0.25)]
+
+
+def test_noise_is_drawn_anew_by_the_seed_around_an_input_that_stays(y):
+    run, other = (begun(y, seed, input_noise=0.01) for seed in (0, 1))
+    z, code = (unknown.z.clone() for unknown in run.unknowns)
+    drawn = []
+    for _ in range(2):
+        run.step()
+        drawn.append((run.inputs[0] - z).flatten())
+    other.step()
+    drawn.append((other.inputs[0] - other.unknowns[0].z).flatten())
+    assert [noise.std().item() for noise in drawn] == pytest.approx([0.01] * 3, rel=0.05)
+    assert (torch.corrcoef(torch.stack(drawn)) - torch.eye(3)).abs().max() < 0.05
+    assert torch.equal(run.unknowns[0].z, z) and torch.equal(run.inputs[1], code), "none for the kernel's network"
+
+
+def test_the_answer_is_the_mean_of_the_last_outputs_and_a_snapshot_is_one_output(y):
+    run, outputs = begun(y, iterations=4, average_from=0.5), []
+    for _ in range(4):
+        run.step()
+        run.keep_snapshot()
+        outputs.append((run.x[..., 4:-4, 4:-4].clone(), run.k.clone()))
+    for found, before, last in zip(run.answer(), *outputs[2:], strict=True):
+        torch.testing.assert_close(found, (before + last) / 2, rtol=1e-5, atol=1e-8)
+    for kept, output in zip(run.snapshots.values(), outputs, strict=True):
+        assert torch.equal(kept[0], output[0]) and torch.equal(kept[1], output[1])
+
+
+def test_variation_is_minimised_too_and_is_not_in_the_data_term(y):
+    plain, smooth, similar = (
+        begun(y, **changes) for changes in ({}, {"tv_weight": 0.5}, {"squared_error_until": 0.0, "tv_weight": 0.5})
+    )
+    for run in (plain, smooth, similar):
+        run.step()
+    squared_error = (blur.convolve(plain.x, plain.k) - y).square().mean().item()
+    x = plain.x[0, 0].double().numpy()
+    variation = np.hypot(np.diff(x, axis=0, append=x[-1:]), np.diff(x, axis=1, append=x[:, -1:])).mean()
+    assert plain.loss.item() == pytest.approx(squared_error)
+    assert smooth.loss.item() == pytest.approx(squared_error + 0.5 * variation)
+    for run in (plain, smooth, similar):
+        assert run.residuals.item() == pytest.approx(0.05 * squared_error)
+
+
+def test_the_networks_take_turns_in_both_phases(y):
+    run, drawn = begun(y, iterations=2, alternating=True), []
+    run.unknowns[1].network.register_forward_hook(lambda *_: drawn.append(run.iteration))
+    run.step()
+    run.step()
+    assert drawn == [0, 0, 1, 1]
+
+
+def test_the_networks_are_those_of_the_recipe(y):
+    def count(kind, which, **changes):
+        return sum(isinstance(layer, kind) for layer in begun(y, **changes).unknowns[which].network.modules())
+
+    assert [count(NonLocal, 0, nonlocal_from=first) for first in (None, 3, 2)] == [0, 2, 3]
+    assert [count(nn.Linear, 1, hidden_layers=layers) for layers in (0, 2)] == [1, 3]
+    assert begun(y, kernel_network="convolutional").unknowns[1].network.network.to_image.in_channels == TINY.width
+
+
+def test_pictures_need_be_neither_square_nor_float32(y):
+    wide, short = y[..., :32, :], replace(TINY, iterations=2)
+    found = deblur(wide.double(), 9, short)
+    assert found.x.shape == wide.shape and found.x.dtype == torch.float32
+    assert same(found, deblur(wide, 9, short))
+
+
 def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
     undisturbed = deblur(y, 9, TINY, snapshots=(3, 12))
     times = iter(range(0, 100_000, 61))  # every look at the clock is a minute later: a checkpoint every iteration
@@ -107,6 +187,36 @@ def test_a_killed_run_goes_on_where_it_was(y, tmp_path, monkeypatch):
     assert same(undisturbed, resumed)
     assert sorted(resumed.snapshots) == [3, 12]
     assert torch.equal(resumed.snapshots[3][0], undisturbed.snapshots[3][0])
+
+
+def test_a_state_has_all_that_a_run_goes_on_with(y):
+    """Also while it averages, and where nothing is left to do but to answer."""
+    changes = {"iterations": 4, "average_from": 0.25, "halve_at": (0.5,)}
+    run, states = begun(y, **changes), []
+    for _ in range(4):
+        run.step()
+        states.append(copy.deepcopy(run.state()))
+    for state in states:
+        resumed = begun(y, **changes)
+        resumed.restore(state)
+        while resumed.iteration < 4:
+            resumed.step()
+        for name in ("losses", "residuals", "x", "k"):
+            assert torch.equal(getattr(resumed, name), getattr(run, name)), name
+        assert all(torch.equal(a, b) for a, b in zip(resumed.answer(), run.answer(), strict=True))
+
+
+def test_a_state_is_kept_once_a_minute(y, monkeypatch):
+    now, kept, checkpoint = [0.0], [], Checkpoint()
+
+    def step_takes_25_seconds(*at, **info):
+        now[0] += 25
+
+    monkeypatch.setattr(untrained.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(untrained, "REPORT_EVERY", 1)
+    monkeypatch.setattr(checkpoint, "save", lambda state: kept.append(state["iteration"]))
+    deblur(y, 9, replace(TINY, iterations=7), checkpoint=checkpoint, progress=step_takes_25_seconds)
+    assert kept == [3, 6]
 
 
 def test_a_checkpoint_of_another_kind_of_device_is_left_alone(y, tmp_path):
@@ -223,6 +333,28 @@ def test_the_estimate_counts_the_steps_that_a_run_consists_of(device, seconds, m
     assert untrained.measure_cost(lambda tile: steps, (64, 64), 64, 100, "cpu") == (seconds, 0)
 
 
+def test_the_estimate_is_scaled_from_a_tile_and_counts_a_tensor_once(monkeypatch):
+    now, tiles = [0.0], []
+    features = torch.ones(10, requires_grad=True)
+
+    class Steps:
+        iteration, device = 0, torch.device("cpu")
+        unknowns = (untrained.Unknown(nn.Linear(3, 5, bias=False), None, 0.1),)
+
+        def step(self):
+            self.iteration += 1
+            now[0] += 2.0
+            (features * features).sum().backward()  # which needs both factors, and they are one
+
+        def finish(self):
+            pass
+
+    monkeypatch.setattr(untrained.time, "perf_counter", lambda: now[0])
+    seconds, memory = untrained.measure_cost(lambda tile: tiles.append(tile) or Steps(), (128, 40), 64, 100, "cpu")
+    assert tiles == [(64, 40)] and seconds == 2.0 * 100 * 2
+    assert memory == 2 * 10 * 4 + 4 * 3 * 5 * 4, "features grow with the picture; weight, gradient, moments do not"
+
+
 def test_estimate_grows_with_the_picture_and_the_iterations():
     recipe = replace(TINY, iterations=100)
     seconds, memory = estimate_cost(recipe, (64, 64), 9)
@@ -240,12 +372,20 @@ def test_estimate_grows_with_the_picture_and_the_iterations():
         ((1, 1, 64, 64), 1, "odd"),
         ((1, 1, 64, 64), -3, "odd"),
         ((1, 1, 64, 64), 65, "too large"),
+        ((1, 1, 64, 33), 33, "too large"),
+        ((2, 1, 64, 64), 9, "luma"),
         ((1, 1, 8, 64), 3, "too small"),
+        ((1, 1, 64, 31), 3, "too small"),
     ],
 )
 def test_impossible_requests_are_refused_in_a_sentence(shape, size, says):
     with pytest.raises(UsageError, match=says):
         check_input(torch.rand(shape), size)
+
+
+def test_the_least_and_the_largest_that_can_be_used_are_not_refused():
+    check_input(torch.rand(1, 1, 32, 32), 3)
+    check_input(torch.rand(1, 1, 32, 64), 31)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +416,14 @@ def test_pictures_in_8_bit_levels_are_refused():
 def test_a_diverged_run_says_so(y):
     with pytest.raises(DeblurError, match="diverged"):
         deblur(y, 9, replace(TINY, image_rate=float("inf")))
+
+
+def test_a_diverged_run_ends_instead_of_reporting(y, monkeypatch):
+    reports = []
+    monkeypatch.setattr(untrained, "REPORT_EVERY", 2)
+    with pytest.raises(DeblurError, match="diverged"):
+        deblur(y, 9, replace(TINY, image_rate=float("inf")), progress=lambda *at, **info: reports.append(at))
+    assert reports == []
 
 
 def test_a_diverged_run_ends_before_its_state_is_kept(y, monkeypatch):
