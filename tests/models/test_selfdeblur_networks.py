@@ -104,6 +104,8 @@ def test_initialisation_follows_its_generator_alone():
     assert weights.abs().max() <= 1 / 20
     assert weights.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.02)  # PyTorch's own default
     assert weights.mean().item() == pytest.approx(0, abs=1e-3)
+    bias = initialize(torch.nn.Linear(400, 3000), generator()).bias
+    assert bias.std().item() == pytest.approx(1 / 20 / 3**0.5, rel=0.05) and abs(bias.mean().item()) < 2e-3
 
 
 def test_a_scale_by_hand():
@@ -148,6 +150,13 @@ def test_a_kernel_network_by_hand():
     assert hidden.min() < 0 and hidden.max() > 6
     shares = (last.weight @ hidden.clamp(0, 6) + last.bias).exp()
     assert torch.allclose(network(z), (shares / shares.sum()).reshape(1, 3, 3).float(), atol=1e-6)
+
+
+def test_a_convolutional_kernel_is_shared_out_among_all_positions():
+    network = initialize(ConvolutionalKernelNetwork(5, 8, 2), generator())
+    z = network.draw_input(generator(1))
+    shares = network.network.to_image(network.network.scales(z)).exp()
+    assert torch.allclose(network(z), shares[0] / shares.sum(), atol=1e-6)
 
 
 def test_inputs_are_uniform_up_to_a_tenth():
