@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from deblur_core.runs import Result
 from deblur_core.runs.job import canonical
@@ -211,6 +212,9 @@ def _time_figure(found: Arms) -> Figure:
     if (level := of_the_blurry(run, quality_of(run), [])) is not None:
         axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":", label="blurry pictures")
     axes.set(xscale="log", xlabel="G multiply-adds of a sample", ylabel=refining.axis_label(quality_of(run)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
     axes.legend()
     caption = (
         "Lower is better, left is cheaper; numbers are T, and several lines of a colour are seeds. Draw a horizontal "
@@ -242,11 +246,12 @@ def _time_evidence(found: Arms, trained: list[Result]) -> Evidence:
     measured = all(least == most for bounds in ratios.values() for least, most in bounds)
     quality = quality_of(first[True])
     blurry = of_the_blurry(first[True], quality, trained)
-    spoilt = [label for label, which in (("with", True), ("without", False)) if blurry is not None
-              and all(min(means(arms[which], quality)) > blurry for arms in found.values())]  # fmt: skip
+    best = {which: np.mean([min(means(arms[which], quality)) for arms in found.values()]) for which in (True, False)}
+    spoilt = [label for label, which in (("with", True), ("without", False))
+              if blurry is not None and best[which] > blurry]  # fmt: skip
     reasons = [
         "" if measured else "at equal quality a network is in its fewest steps, and might have done with less",
-        f"{' and '.join(spoilt)} a predictor no number of steps is as good here as the blurry pictures, in {quality}"
+        f"{' and '.join(spoilt)} a predictor no number of steps is on average as good as the blurry pictures"
         if spoilt
         else "",
         _reduced(found),
@@ -255,10 +260,12 @@ def _time_evidence(found: Arms, trained: list[Result]) -> Evidence:
     if not measured or spoilt:
         comparisons = tuple(replace(comparison, low=-math.inf, high=math.inf) for comparison in comparisons)
     known = ", ".join(f"{times} fewer {name}" for name, bounds in ratios.items() if (times := _times(bounds)))
+    digits = MEASURES[quality][1]
     counts = " against ".join(f"{first[which].values['parameters']:,}" for which in (True, False))
     return Evidence(
         comparisons,
-        ours=f"to equal {quality} {known or 'no cost was measured'}, with {counts} parameters",
+        ours=f"to equal {quality} {known or 'no cost was measured'}, with {counts} parameters; at best "
+        f"{rounded(best[True], digits)} against {rounded(best[False], digits)}",
         reduced="; ".join(filter(None, reasons)),
     )
 
