@@ -149,7 +149,7 @@ def _training(found: Arms) -> str:
     network = next(iter(found.values()))[True].job.settings["network"]["settings"]
     design, blur = network["design"], network["pictures"]["blur"]
     notes = [
-        f"trained on the same pictures, {blur['shortest']:g} to {blur['size']} px of motion, for as many steps",
+        f"trained on the same pictures, {blur['shortest']:g} to {blur['size'] - 1} px of motion, for as many steps",
         "the predictor also by a loss of its own, which the paper's has not" if design["predictor_weight"] else "",
         "both denoisers give the velocity, of which the paper says nothing" if design.get("velocity") else "",
     ]

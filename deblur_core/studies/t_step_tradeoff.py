@@ -105,7 +105,7 @@ class Profile:
 
 
 # As in the paper, the predictor is twice as wide as the denoiser, which without one is as wide as the predictor. Small
-# networks without a predictor restore nothing in an hour of training unless they give the velocity.
+# networks without a predictor are far worse in few steps unless they give the velocity.
 _ONE_UNIT = replace(preset("small"), denoiser_width=8, residual_scale=8.0)  # z about as large as pictures are
 _DIRECT = (
     replace(_ONE_UNIT, velocity=True),
@@ -124,7 +124,7 @@ _IN_UNITS = replace(_RIVALS, steps=1000)
 _PAPER = Settings(steps=1_000_000, batch=32, learning_rate=1e-4, schedule="constant", clip=1.0, average=0.9999,
                   validate_every=5000)  # fmt: skip
 _FAR = Blur(size=15, kinds=("x",), count=4096, shortest=10.0)
-"""So strong that a small network has much to win, and so simple that it can."""
+"""So strong that there is much to win, and so simple that small networks learn it."""
 _ELSEWHERE = Pictures(held_out=("elsewhere",), crop=128)
 _PHOTOGRAPHS = Pictures(("builtin", "CBSD68"), ("Kodak24",), crop=256, blur=refining.MIXED)
 PROFILES = {
