@@ -77,8 +77,8 @@ def seen_by_operator(blur: training_pairs.Blur, seed: int) -> Tensor:
     operator, true = compact_kernel_space(), training_pairs.kernels(blur, seed)
     x = training_pairs.sharp_pictures("builtin")["builtin/gravel"][None, :, :160, :160] / 255
     border, found = blur.size // 2, []
-    for k in true.split(1):
-        code = operator.encode(x[..., border:-border, border:-border], convolve(x, k)).mean
+    for k in true.split(16):
+        code = operator.encode(x[..., border:-border, border:-border], convolve(x.expand(len(k), -1, -1, -1), k)).mean
         found.append(operator.decode(code.mean((2, 3), keepdim=True))[:, 0, 0])
     return torch.cat(found)
 

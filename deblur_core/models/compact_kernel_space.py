@@ -86,8 +86,8 @@ class CompactKernelSpace(nn.Module):
         return self.channels, *(max(2, -(-side // self.multiple)) for side in (height, width))
 
     def encode(self, sharp: Tensor, blurry: Tensor) -> Encoding:
-        """The blur between two pictures of one size."""
-        check_pair(sharp, blurry)
+        """The blur between two pictures of one size; a single sharp picture is that of all the blurry ones."""
+        check_pair(sharp, blurry[:1] if len(sharp) == 1 else blurry)
         with torch.autocast(sharp.device.type, enabled=False):
             explained = self.explain(sharp.float(), blurry.float())
             mean, *deviation = self.to_code(explained).movedim(-1, 1).split(self.channels, 1)
@@ -98,11 +98,13 @@ class CompactKernelSpace(nn.Module):
         _, rows, columns = self.kernel_shape(*sharp.shape[-2:])
         stride = TRAINING_STRIDE if self.training else STRIDE
         count, side, border = self.channels, self.multiple // stride, self.design.extent // 2
-        x, y = (gradients(self._whole(picture)) for picture in (sharp, blurry))  # (2 b, 1, h, w)
+        x, y = (gradients(self._whole(picture)) for picture in (sharp, blurry))  # (2, 1, h, w) or (2 b, 1, h, w)
         filters = torch.cat((self.components, self.mean)).flip(1, 2)[:, None]  # a convolution correlates
         filtered = F.conv2d(F.pad(x, (border,) * 4, mode="replicate"), filters, stride=stride)
+        if len(sharp) == 1:
+            filtered = filtered.repeat_interleave(len(blurry), 0)
         filtered = torch.cat((filtered[:, :-1], y[..., ::stride, ::stride] - filtered[:, -1:]), 1)
-        cells = filtered.view(2, len(sharp), count + 1, rows, side, columns, side)
+        cells = filtered.view(2, len(blurry), count + 1, rows, side, columns, side)
         cells = cells.permute(1, 3, 5, 0, 4, 6, 2).flatten(3, 5)  # (b, kh, kw, pixels, channels + 1)
         moments = cells.mT @ cells / cells.shape[-2]
         return self._solve(moments, self._solve(moments.mean((1, 2), keepdim=True), moments.new_zeros(count)))

@@ -76,6 +76,17 @@ def untrained():
     return start_from_shakes(model, shakes).eval().requires_grad_(False), shakes
 
 
+def test_one_sharp_picture_is_that_of_all_the_blurry_ones(untrained):
+    model, _ = untrained
+    random = torch.Generator().manual_seed(3)
+    sharp, blurry = torch.rand(1, 3, 70, 90, generator=random), torch.rand(3, 3, 70, 90, generator=random)
+    each = torch.cat([model.encode(sharp, picture).mean for picture in blurry.split(1)])
+    torch.testing.assert_close(model.encode(sharp, blurry).mean, each, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(each[0], each[1], rtol=1e-2)
+    with pytest.raises(UsageError, match="of one size"):
+        model.encode(sharp.repeat(2, 1, 1, 1), blurry)
+
+
 def test_k_of_one_picture_blurs_another_from_the_start(untrained):
     model, shakes = untrained
     first, second = (middle(picture[None].float() / 255, 142)
