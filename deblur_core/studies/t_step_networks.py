@@ -198,20 +198,21 @@ def figures(runs: list[Result]) -> list[Figure]:
 def _time_figure(found: Arms) -> Figure:
     """Figure 6."""
     figure, ((axes,),) = subplots(width=5.0, height=3.2)
-    first = next(iter(found))
+    first, any_run = next((seed, arms[True]) for seed, arms in found.items())
     for seed, arms in found.items():
         for run, color, label in ((arms[True], PALETTE[0], "predict and refine"),
                                   (arms[False], PALETTE[1], "no predictor")):  # fmt: skip
-            macs, quality, _ = curve_of(run)
+            macs, reached, _ = curve_of(run)
             costs = np.divide(macs, 1e9)
-            axes.plot(costs, quality, "o-", color=color, markersize=3, label=label if seed == first else None)
+            axes.plot(costs, reached, "o-", color=color, markersize=3, label=label if seed == first else None)
             if seed == first:
-                for steps, *place in zip(run.job.settings["times"], costs, quality, strict=True):
+                for steps, *place in zip(run.job.settings["times"], costs, reached, strict=True):
                     axes.annotate(str(steps), place, xytext=(3, 3), textcoords="offset points", fontsize=6.5,
                                   color=color)  # fmt: skip
-    if (level := of_the_blurry(run, quality_of(run), [])) is not None:
+    quality = quality_of(any_run)
+    if (level := of_the_blurry(any_run, quality, [])) is not None:
         axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":", label="blurry pictures")
-    axes.set(xscale="log", xlabel="G multiply-adds of a sample", ylabel=refining.axis_label(quality_of(run)))
+    axes.set(xscale="log", xlabel="G multiply-adds of a sample", ylabel=refining.axis_label(quality))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()

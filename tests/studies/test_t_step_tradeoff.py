@@ -218,6 +218,18 @@ def test_equal_quality_of_pictures_that_are_worse_than_blurry_ones_is_no_speed()
         assert f"The blurry pictures themselves have {level}" in tables[title].caption
 
 
+@pytest.mark.parametrize(("others", "open_"), [(0.31, True), (0.27, False)])
+def test_one_seed_that_restores_something_does_not_speak_for_the_others(others, open_):
+    """Blurry pictures have 0.3, its own seed 0.29; the others decide on which side the mean is."""
+    results = made_up(blurry=0.3)
+    for seed, arms in networks.timed(of_task(results, tradeoff.quality_over_steps)).items():
+        least = 0.29 if seed == 0 else others
+        arms[False].values[refining.LPIPS] = [[value] * len(NAMES) for value in np.geomspace(0.5, least, 7)]
+    evidence = STUDY.evidence(results)["C3.8"]
+    assert ("without a predictor no number of steps is on average" in evidence.reduced) == open_
+    assert np.isfinite(evidence.comparisons[0].low) != open_
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "said", "effect"),
     [
